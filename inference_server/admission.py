@@ -1,0 +1,231 @@
+"""Admission of scoring requests: a bounded queue, then a place among the calls allowed at once.
+
+`run()` is only ever called on scoring threads, the same ones from start to end: the first is the
+process's main thread, where `init()` ran too, as libraries with thread-bound state (event loops,
+signal handlers, database handles, per-thread switches of torch) expect. HTTP engines submit calls
+and are told of the answer; they never wait inside this module.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from inference_server.errors import QueueFullError
+
+IDLE_WAIT_S = 3600.0
+
+
+class CallState(enum.Enum):
+    """Where a call is. Its answer is sent by whoever leads it out of QUEUED or RUNNING."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ANSWERED = "answered"
+    OVERDUE = "overdue"
+    ABANDONED = "abandoned"
+
+
+class Call:
+    """One scoring request on its way through admission; times are `time.monotonic` seconds."""
+
+    __slots__ = ("interruptible", "overdue_at", "queued_at", "started_at", "state", "thread_id")
+
+    def __init__(self) -> None:
+        self.state = CallState.QUEUED
+        self.queued_at = time.monotonic()
+        self.started_at = 0.0
+        self.overdue_at = math.inf
+        self.thread_id = 0
+        self.interruptible = False
+
+    @property
+    def queued_s(self) -> float:
+        """Seconds between submission and the start of `run()`."""
+        return (self.started_at or time.monotonic()) - self.queued_at
+
+
+class Watcher(Protocol):
+    """Is told by the watchdog thread about calls that take too long."""
+
+    def overdue(self, call: Call) -> None:
+        """The deadline has passed; the call is yours to answer now."""
+
+    def stuck(self, call: Call) -> None:
+        """The grace after the deadline has passed too, and `run()` still has not returned."""
+
+
+class Admission:
+    """The queue and the places of one process.
+
+    Args:
+        places: Calls that may run at once.
+        max_queue: Calls that may wait.
+        deadline_s: Seconds one call may run, or None.
+        grace_s: Seconds after the deadline before a call counts as stuck.
+        watcher: Told of overdue and stuck calls, on the watchdog's thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        places: int,
+        max_queue: int,
+        deadline_s: float | None,
+        grace_s: float,
+        watcher: Watcher,
+    ) -> None:
+        self.places = places
+        self._capacity = places + max_queue
+        self._deadline_s = deadline_s
+        self._grace_s = grace_s
+        self._watcher = watcher
+        self._lock = threading.Lock()
+        self._queued: set[Call] = set()
+        self._running: set[Call] = set()
+        self._reported: set[Call] = set()
+        self._early: list[Call | None] = []
+        self._put: Callable[[Call | None], object] = self._early.append
+        self._mean_s = 0.1
+        self._stopped = threading.Event()
+
+    def deliver_to(self, put: Callable[[Call | None], object]) -> None:
+        """Hand submitted calls to this function; None means that no more will come.
+
+        Calls submitted before (while the script still loads) are handed over first.
+        """
+        with self._lock:
+            for call in self._early:
+                put(call)
+            self._put = put
+
+    def submit(self, call: Call) -> None:
+        """Queue a call.
+
+        Raises:
+            QueueFullError: All places are taken, running and waiting.
+        """
+        with self._lock:
+            if len(self._queued) + len(self._running) >= self._capacity:
+                raise QueueFullError(self._retry_after_s())
+            self._queued.add(call)
+            self._put(call)
+
+    def abandon(self, call: Call) -> bool:
+        """Take a call whose client has gone out of the queue; False when it is already running."""
+        with self._lock:
+            if call.state is not CallState.QUEUED:
+                return False
+            call.state = CallState.ABANDONED
+            self._queued.discard(call)
+            return True
+
+    def abandon_all(self) -> list[Call]:
+        """Take every waiting call out of the queue; whoever asked answers them."""
+        return [call for call in tuple(self._queued) if self.abandon(call)]
+
+    def expire_all(self) -> list[Call]:
+        """Take the answers of all running calls away from `run()`; whoever asked gives them."""
+        with self._lock:
+            calls = [call for call in self._running if call.state is CallState.RUNNING]
+            for call in calls:
+                call.state = CallState.OVERDUE
+        return calls
+
+    def begin(self, call: Call) -> bool:
+        """Take a place for a call; False when it was abandoned while it waited."""
+        with self._lock:
+            if call.state is not CallState.QUEUED:
+                return False
+            call.state = CallState.RUNNING
+            call.thread_id = threading.get_ident()
+            call.started_at = time.monotonic()
+            if self._deadline_s is not None:
+                call.overdue_at = call.started_at + self._deadline_s
+            self._queued.discard(call)
+            self._running.add(call)
+            return True
+
+    def claim(self, call: Call) -> bool:
+        """Become the one who answers a running call; False when the watchdog already did."""
+        with self._lock:
+            if call.state is not CallState.RUNNING:
+                return False
+            call.state = CallState.ANSWERED
+            call.overdue_at = math.inf
+            return True
+
+    def end(self, call: Call) -> None:
+        """Give the call's place back."""
+        with self._lock:
+            self._running.discard(call)
+            self._reported.discard(call)
+            self._mean_s += 0.2 * (time.monotonic() - call.started_at - self._mean_s)
+
+    @property
+    def running(self) -> int:
+        """Calls that hold a place."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """Calls in the queue."""
+        return len(self._queued)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing runs and nothing waits."""
+        return not self._queued and not self._running
+
+    def _retry_after_s(self) -> int:
+        """Seconds until the queue as it is now will probably have been worked off."""
+        rounds = math.ceil(self._capacity / self.places)
+        return max(1, min(60, math.ceil(rounds * self._mean_s / 2)))
+
+    # --- watchdog ----------------------------------------------------------------------------
+
+    def start_watchdog(self) -> None:
+        """Watch deadlines on a thread of its own; does nothing when there is no deadline."""
+        if self._deadline_s is not None:
+            threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def stop(self) -> None:
+        """Let the scoring threads finish what is queued and return."""
+        self._stopped.set()
+        with self._lock:
+            for _ in range(self.places):
+                self._put(None)
+
+    def _watch(self) -> None:
+        # Sleeping no longer than the deadline itself means that every call is seen before its
+        # deadline passes, without being told when a call starts.
+        longest = min(self._deadline_s or IDLE_WAIT_S, IDLE_WAIT_S)
+        while not self._stopped.wait(self._check(longest)):
+            pass
+
+    def _check(self, longest: float) -> float:
+        """Report overdue and stuck calls; seconds until the next look."""
+        now = time.monotonic()
+        next_look = now + longest
+        for call in tuple(self._running):
+            stuck_at = call.started_at + (self._deadline_s or 0) + self._grace_s
+            if call.state is CallState.OVERDUE:
+                if now >= stuck_at and call not in self._reported:
+                    self._reported.add(call)
+                    self._watcher.stuck(call)
+            elif now >= call.overdue_at:
+                with self._lock:
+                    late = call.state is CallState.RUNNING
+                    if late:
+                        call.state = CallState.OVERDUE
+                if late:
+                    self._watcher.overdue(call)
+            else:
+                next_look = min(next_look, call.overdue_at)
+            if call.state is CallState.OVERDUE and call not in self._reported:
+                next_look = min(next_look, stuck_at)
+        return max(0.0005, next_look - time.monotonic())

@@ -1,0 +1,1 @@
+"""Holds `entry`, the module that WSGI servers are pointed at."""

@@ -1,0 +1,142 @@
+"""Return values of `run()` as JSON text.
+
+What `json.dumps` writes is written as `json.dumps` writes it. Beyond that: numpy arrays and scalars,
+pandas objects, dates and times, Decimal and UUID (as strings), bytes (base64), sets, dataclasses,
+enums, paths and pydantic models, at any depth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+from collections.abc import Collection, Mapping, Set
+from os import PathLike, fspath
+from typing import Any
+
+MAX_DEPTH = 200
+"""Deeper nesting is refused: it is almost always a cycle, and clients could not read it."""
+
+
+class UnserialisableError(TypeError):
+    """A return value, or a part of it, has no JSON form; `path` leads to it."""
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def _default(value: Any) -> Any:
+    return _simpler(value, "$")
+
+
+_strict = json.JSONEncoder(allow_nan=False, default=_default)
+_literal = json.JSONEncoder(allow_nan=True, default=_default)
+
+
+def encode_json(value: Any, *, nan_as_null: bool = True) -> bytes:
+    """A value as JSON, in the spelling of `json.dumps` (ASCII only, `, ` and `: `).
+
+    Args:
+        value: Whatever `run()` returned.
+        nan_as_null: Write NaN and the infinities as null; else as bare literals, which are not JSON.
+
+    Raises:
+        UnserialisableError: A part of the value has no JSON form.
+    """
+    encoder = _strict if nan_as_null else _literal
+    try:
+        return encoder.encode(value).encode("ascii")
+    except (TypeError, ValueError, RecursionError):
+        plain = _plain(value, "$", nan_as_null, 0)
+    return encoder.encode(plain).encode("ascii")
+
+
+def _plain(value: Any, path: str, nan_as_null: bool, depth: int) -> Any:  # noqa: PLR0911
+    """The value rebuilt from dicts, lists, strings, numbers, booleans and None."""
+    if depth > MAX_DEPTH:
+        raise UnserialisableError(f"nested deeper than {MAX_DEPTH} levels, or a cycle", "$")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return None if nan_as_null and not math.isfinite(value) else float(value)
+    if isinstance(value, Mapping):
+        return {
+            _key(key, path): _plain(item, f"{path}.{key}", nan_as_null, depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | Set):
+        return [
+            _plain(item, f"{path}[{index}]", nan_as_null, depth + 1)
+            for index, item in enumerate(value)
+        ]
+    return _plain(_simpler(value, path), path, nan_as_null, depth + 1)
+
+
+def _key(key: Any, path: str) -> str:
+    """A JSON object's key, spelled as `json.dumps` spells the keys it knows."""
+    if isinstance(key, str):
+        return str.__str__(key)
+    if key is None or isinstance(key, bool | int | float):
+        return json.dumps(key)
+    if hasattr(key, "item"):
+        return _key(key.item(), path)
+    simple = _simpler(key, path)
+    if isinstance(simple, str):
+        return simple
+    raise UnserialisableError(f"a key of type `{type(key).__name__}` has no JSON form", path)
+
+
+def _simpler(value: Any, path: str) -> Any:  # noqa: PLR0911
+    """One step from a rich type towards plain ones."""
+    if isinstance(value, Collection) and not isinstance(value, bytes | bytearray | memoryview):
+        return _simpler_collection(value)
+    if isinstance(value, datetime.date | datetime.time):
+        return None if str(value) == "NaT" else value.isoformat()
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if str(value) in ("NaT", "<NA>"):
+        return None
+    if getattr(getattr(value, "dtype", None), "kind", "") in _NUMPY_TIMES:
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, memoryview):
+        value = bytes(value)
+    import msgspec  # only values of richer types need it
+
+    try:
+        return msgspec.to_builtins(value)
+    except (TypeError, ValueError, OverflowError):
+        name = type(value).__name__
+        raise UnserialisableError(
+            f"a value of type `{name}` has no JSON form: return numbers, strings, lists, dicts, "
+            "numpy or pandas objects, dates, dataclasses, or an AMLResponse",
+            path,
+        ) from None
+
+
+def _simpler_collection(value: Any) -> Any:
+    """Arrays, frames, series and other containers as lists and dicts."""
+    if type(value).__name__ == "DataFrame" and hasattr(value, "to_dict"):
+        return value.to_dict(orient="records")
+    if getattr(getattr(value, "dtype", None), "kind", "") in _NUMPY_TIMES and value.ndim:
+        return value.astype(str).tolist()
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return dict(value) if isinstance(value, Mapping) else list(value)
+
+
+_NUMPY_TIMES = ("M", "m")
+"""numpy's kinds of dtype for instants and durations."""

@@ -1,0 +1,112 @@
+"""Flask's globals (`request`, `g`, `current_app`) for scoring scripts, at no cost until one is used."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import flask
+import flask.globals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inference_server.request_ids import RequestIds
+
+# Flask 3.1 keeps two context variables; pushing both costs more than a whole no-op request, so they
+# are set to objects that make the real contexts when something asks for them. Other versions of
+# Flask get their contexts pushed in the documented way.
+_APP_VARIABLE: ContextVar[Any] | None = getattr(flask.globals, "_cv_app", None)
+_REQUEST_VARIABLE: ContextVar[Any] | None = getattr(flask.globals, "_cv_request", None)
+
+
+class _Lazy:
+    """Stands for a Flask context until one of its attributes is wanted."""
+
+    def __init__(self, request: FlaskContext) -> None:
+        self._request = request
+
+    def _make(self) -> Any:
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._make(), name)
+
+
+class _LazyApp(_Lazy):
+    def _make(self) -> Any:
+        return self._request.app_context()
+
+
+class _LazyRequest(_Lazy):
+    def _make(self) -> Any:
+        return self._request.request_context()
+
+
+class FlaskContext:
+    """A context manager that makes Flask's globals stand for one request on this thread."""
+
+    __slots__ = ("_app", "_app_context", "_environ", "_ids", "_request_context", "_tokens")
+
+    def __init__(self, app: flask.Flask, environ: dict[str, Any], ids: RequestIds | None) -> None:
+        self._app = app
+        self._environ = environ
+        self._ids = ids
+        self._app_context: Any = None
+        self._request_context: Any = None
+        self._tokens: Any = None
+
+    def __enter__(self) -> None:
+        if _APP_VARIABLE is None or _REQUEST_VARIABLE is None:
+            stack = ExitStack()
+            stack.enter_context(_pushed(self._app, self._environ, self._ids))
+            self._tokens = stack
+        else:
+            self._tokens = (
+                _APP_VARIABLE.set(_LazyApp(self)),
+                _REQUEST_VARIABLE.set(_LazyRequest(self)),
+            )
+
+    def __exit__(self, *error: object) -> None:
+        if isinstance(self._tokens, ExitStack):
+            self._tokens.close()
+        elif _APP_VARIABLE is not None and _REQUEST_VARIABLE is not None:
+            app_token, request_token = self._tokens
+            _REQUEST_VARIABLE.reset(request_token)
+            _APP_VARIABLE.reset(app_token)
+
+    def app_context(self) -> Any:
+        """The real application context, made on first use."""
+        if self._app_context is None:
+            self._app_context = self._app.app_context()
+            _fill(self._app_context.g, self._ids)
+        return self._app_context
+
+    def request_context(self) -> Any:
+        """The real request context, made on first use."""
+        if self._request_context is None:
+            self._request_context = self._app.request_context(self._environ)
+            self._request_context.match_request()
+        return self._request_context
+
+
+def _fill(g: Any, ids: RequestIds | None) -> None:
+    if ids is not None:
+        g.request_id = ids.request_id
+        g.legacy_request_id = ids.legacy
+        g.client_request_id = ids.client
+
+
+@contextmanager
+def _pushed(app: flask.Flask, environ: dict[str, Any], ids: RequestIds | None) -> Iterator[None]:
+    with app.request_context(environ):
+        _fill(flask.g, ids)
+        yield
+
+
+def lazy_context(
+    app: flask.Flask, environ: dict[str, Any], ids: RequestIds | None
+) -> AbstractContextManager[None]:
+    """The context of one scoring request."""
+    return FlaskContext(app, environ, ids)

@@ -1,0 +1,1 @@
+"""The HTTP engine on gunicorn: its master, listeners, parser and worker contract, our event loop."""

@@ -1,0 +1,161 @@
+"""The gunicorn worker: the main thread runs the scoring script, a second one the HTTP loop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+from gunicorn.workers.base import Worker
+
+from inference_server.application import Application
+from inference_server.debugger import connect_to_debugger
+from inference_server.errors import START_FAILED, StartError
+from inference_server.gunicorn_engine.http_loop import HttpLoop, LoopHooks
+from inference_server.scoreboard import Row, Scoreboard, WorkerState
+from inference_server.settings import Settings
+
+log = logging.getLogger("gunicorn.error")
+
+STUCK = 70
+"""Exit code of a worker whose `run()` never came back (EX_SOFTWARE of sysexits.h)."""
+
+QUICK_EXIT_S = 0.5
+
+
+class ScoringWorker(Worker):  # type: ignore[misc]
+    """One process with one copy of the model.
+
+    The master sets `row`, `scoreboard` and `preloaded` before it forks.
+    """
+
+    scoreboard: Scoreboard
+    row: Row
+    preloaded: Application | None = None
+
+    def load_wsgi(self) -> None:
+        """Make the application; the script loads later, when the port already answers."""
+        if self.preloaded is not None:
+            self.application = self.preloaded
+            self.settings: Settings = self.preloaded.settings
+        else:
+            self.settings = self.app.read_settings()
+            self.application = Application(self.settings, self.scoreboard, self.give_up)
+        self.application.attach(self.row)
+
+    def run(self) -> None:
+        """Serve until told to stop; exits 3 when the script cannot be served."""
+        hooks = LoopHooks(self._beat, self._may_accept, self._request_started, self._signalled)
+        self.loop = HttpLoop(
+            self.sockets, self.cfg, self.settings, self.application, hooks, self.row
+        )
+        # Python's own handlers only run once the main thread gets back to Python code.
+        signal.set_wakeup_fd(self.loop.wake_descriptor, warn_on_full_buffer=False)
+        thread = threading.Thread(target=self._run_loop, name="http", daemon=True)
+        thread.start()
+        try:
+            if self.preloaded is None:
+                connect_to_debugger(self.settings)
+                self.application.load()
+        except StartError as error:
+            self._leave_if_told_to()
+            log.debug("The scoring script cannot be served", exc_info=error)
+            sys.exit(START_FAILED)
+        except Exception:
+            self._leave_if_told_to()
+            sys.exit(START_FAILED)
+        self._leave_if_told_to()
+        self.loop.soon(self.loop.look_after)
+        self.application.serve(on_ready=self._tell_master)
+        thread.join(timeout=5)
+
+    def _run_loop(self) -> None:
+        try:
+            self.loop.run()
+        except Exception:
+            log.critical("The HTTP loop failed; this worker is replaced", exc_info=True)
+            os._exit(1)
+
+    # --- the loop's hooks --------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        self.notify()
+        if self.ppid != os.getppid():
+            log.info("Parent changed, shutting down: %s", self)
+            self.alive = False
+        if not self.alive:
+            self.loop.stop()
+
+    def _may_accept(self) -> bool:
+        # While this worker loads, workers that are ready should get the clients.
+        return self.row.state is WorkerState.READY or not self.scoreboard.any_ready
+
+    def _request_started(self) -> bool:
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:
+            log.info("Autorestarting worker after current request.")
+            self.alive = False
+            self.loop.look_after()
+        return bool(self.alive)
+
+    def _tell_master(self) -> None:
+        """Wake the master, which waits for signals of its children; it reads the scoreboard."""
+        os.kill(self.ppid, signal.SIGCHLD)
+
+    # --- ends --------------------------------------------------------------------------------
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM: finish what is in flight. A script that still loads has nothing in flight."""
+        self.alive = False
+        if self.row.state is WorkerState.STARTING:
+            sys.exit(0)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGINT, SIGQUIT: answer what is in flight with 503 and leave."""
+        self.alive = False
+        if self.row.state is WorkerState.STARTING:
+            sys.exit(0)
+
+    def _signalled(self, number: int) -> None:
+        """A signal arrived (loop's thread); the handlers above may still have to wait."""
+        if number in (signal.SIGINT, signal.SIGQUIT):
+            self.alive = False
+            self._quit()
+        elif number == signal.SIGTERM:
+            self.alive = False
+            if self.row.state is WorkerState.STARTING:
+                self._quit()
+            else:
+                self.loop.stop()
+
+    def _quit(self) -> None:
+        self.cfg.worker_int(self)
+        self.loop.abort()
+        # run() may be deep in a computation; the answers are out, so the process can go.
+        threading.Thread(target=self._leave, args=(0,), daemon=True).start()
+
+    def give_up(self) -> None:
+        """Leave without waiting for the scoring thread."""
+        self._leave(STUCK)
+
+    def _leave(self, code: int) -> None:
+        deadline = time.monotonic() + QUICK_EXIT_S
+        while time.monotonic() < deadline and self.loop.has_unsent:
+            time.sleep(0.01)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+
+    def _leave_if_told_to(self) -> None:
+        if not self.alive:
+            sys.exit(0)
+
+    def handle_abort(self, sig: int, frame: FrameType | None) -> Any:
+        """The master found this worker silent for `worker_timeout` seconds."""
+        log.critical("This worker was silent for %s s and is replaced", self.cfg.timeout)
+        super().handle_abort(sig, frame)

@@ -1,0 +1,258 @@
+"""Log lines: their shape for people and for machines, their streams, and the hook for `print`.
+
+`AMLLogFormatter` and `RootAccessFilter` keep the names that users' `logging.json` files refer to.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import logging
+import logging.config
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from inference_server.request_context import RequestLabels, current_request
+from inference_server.settings import Settings
+
+LINE = "%(asctime)s %(levelname).1s [%(process)d] %(name)s - %(message)s"
+"""Shape of a text line: UTC time, level letter, process id, logger, message."""
+
+log = logging.getLogger("azmlinfsrv")
+print_log = logging.getLogger("azmlinfsrv.print")
+
+
+class _RequestAwareFormatter(logging.Formatter):
+    """Formats times in UTC and knows the request a record belongs to."""
+
+    converter = staticmethod(time.gmtime)  # type: ignore[assignment]
+
+    @staticmethod
+    def labels(record: logging.LogRecord) -> RequestLabels | None:
+        return getattr(record, "request", None) or current_request.get()
+
+
+class AMLLogFormatter(_RequestAwareFormatter):
+    """Text lines as the reference writes them, with the request id at the end of the first line."""
+
+    def __init__(
+        self, fmt: str | None = None, datefmt: str | None = None, style: Any = "%"
+    ) -> None:
+        super().__init__(fmt or LINE, datefmt, style)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _with_request_id(super().format(record), self.labels(record))
+
+
+def _with_request_id(line: str, labels: RequestLabels | None) -> str:
+    if labels is None:
+        return line
+    if "\n" not in line:
+        return f"{line} [{labels.request_id}]"
+    first, _, rest = line.partition("\n")
+    return f"{first} [{labels.request_id}]\n{rest}"
+
+
+class FastLineFormatter(AMLLogFormatter):
+    """`AMLLogFormatter` in its default shape, without formatting the same second twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = -1
+        self._prefix = ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = self.line(
+            record.created,
+            record.levelname[0],
+            record.process,
+            record.name,
+            record.getMessage(),
+            self.labels(record),
+        )
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+    def line(
+        self,
+        created: float,
+        letter: str,
+        process: int | None,
+        name: str,
+        message: str,
+        labels: RequestLabels | None,
+    ) -> str:
+        """The line for values that need not be in a log record."""
+        second = int(created)
+        if second != self._second:
+            self._prefix = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
+            self._second = second
+        line = (
+            f"{self._prefix},{int((created - second) * 1000):03d} {letter} [{process}] "
+            f"{name} - {message}"
+        )
+        return _with_request_id(line, labels)
+
+
+class JsonLogFormatter(_RequestAwareFormatter):
+    """One JSON object a line, with `request_id` and `trace_id` where there is a request."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        entry: dict[str, Any] = {
+            "timestamp": f"{created}.{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "process": record.process,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        labels = self.labels(record)
+        if labels is not None:
+            entry["request_id"] = labels.request_id
+            if labels.trace_id:
+                entry["trace_id"] = labels.trace_id
+        entry.update(getattr(record, "fields", {}))
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+class RootAccessFilter(logging.Filter):
+    """Drops the access lines of health probes."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "GET / HTTP/1.1" not in record.getMessage()
+
+
+class InitLog(logging.Handler):
+    """Keeps the last lines logged while the script loads, for the body of `/readyz`."""
+
+    def __init__(self, lines: int = 200) -> None:
+        super().__init__()
+        self.setFormatter(FastLineFormatter())
+        self._lines: deque[str] = deque(maxlen=lines)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines so far, oldest first."""
+        return list(self._lines)
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes whole lines, each at once unless it was deferred.
+
+    Request lines are deferred until the thread that works has nothing else to do: under load many
+    of them leave with one system call. Any other record takes the deferred lines along, so that
+    the order stays.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record))
+            self.flush()
+        except Exception:  # noqa: BLE001 - logging's own contract: a bad record must not raise
+            self.handleError(record)
+
+    def defer(self, line: str) -> None:
+        """Write a line with the next flush, at the latest when a hundred have gathered."""
+        self._lines.append(line)
+        if len(self._lines) > MAX_DEFERRED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            lines.append("")
+            self.stream.write("\n".join(lines))
+            self.stream.flush()
+
+
+MAX_DEFERRED = 100
+
+
+def default_logging(settings: Settings) -> Mapping[str, Any]:
+    """The configuration used when the user brings no `logging.json`."""
+    json_lines = settings.log_format == "json"
+    formatter = JsonLogFormatter if json_lines else FastLineFormatter
+    stdout = {
+        "()": LineHandler,
+        "stream": "ext://sys.stdout",
+        "formatter": "line",
+    }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": formatter}},
+        "filters": {"health": {"()": RootAccessFilter}},
+        "handlers": {
+            "stdout": stdout,
+            "stderr": {**stdout, "stream": "ext://sys.stderr"},
+        },
+        "loggers": {
+            "azmlinfsrv": {"level": settings.log_level, "handlers": ["stdout"], "propagate": False},
+            "gunicorn.access": {
+                "level": "INFO",
+                "handlers": ["stdout"],
+                "filters": ["health"],
+                "propagate": False,
+            },
+            "gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
+        },
+        # Scripts that call logging.info(...) must be heard without configuring anything.
+        "root": {"level": settings.log_level, "handlers": ["stdout"]},
+    }
+
+
+def configure_logging(settings: Settings) -> None:
+    """Install the packaged configuration."""
+    logging.config.dictConfig(dict(default_logging(settings)))
+    log.info("Loaded logging config from %s", "inference_server.log_config")
+
+
+def load_user_logging(settings: Settings) -> None:
+    """Install the user's `logging.json`, when there is one in the app root or beside the script.
+
+    Raises:
+        ValueError: The file is not JSON, or `logging.config.dictConfig` refuses it.
+    """
+    folders = [Path(settings.app_root)]
+    if settings.script_path:
+        folders.append(settings.script_path.parent)
+    for folder in folders:
+        path = folder / "logging.json"
+        if path.is_file():
+            logging.config.dictConfig(json.loads(path.read_text("utf-8")))
+            log.info("Loaded logging config from %s", path)
+            return
+
+
+_original_print = builtins.print
+
+
+def print_unhooked(line: str) -> None:
+    """Print a bare line, whether or not the hook is installed."""
+    _original_print(line, flush=True)
+
+
+def hook_print() -> None:
+    """Turn what scripts print to stdout into log records, one record a call."""
+    _original_print("Initializing logger", flush=True)
+
+    def print_to_log(*values: object, sep: str | None = " ", file: Any = None, **more: Any) -> None:
+        if file is None or file is sys.stdout:
+            print_log.info("%s", (" " if sep is None else sep).join(map(str, values)))
+        else:
+            _original_print(*values, sep=sep, file=file, **more)
+
+    builtins.print = print_to_log

@@ -1,0 +1,104 @@
+"""The two lines logged for a request: ours, and an access line in the common log format."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import Any
+
+from inference_server.log_config import FastLineFormatter, LineHandler
+from inference_server.request_context import RequestLabels
+
+log = logging.getLogger("azmlinfsrv")
+access_log = logging.getLogger("gunicorn.access")
+
+
+class RequestLog:
+    """Writes request lines; quickly where the packaged logging configuration is in force.
+
+    Making log records costs more than a whole no-op request, so the lines go straight to the handler
+    of the packaged text configuration. With any other configuration they are ordinary records.
+    """
+
+    def __init__(self) -> None:
+        self._handler: LineHandler | None = None
+        self._formatter: FastLineFormatter | None = None
+        self._process = os.getpid()
+        self._second = 0
+        self._date = ""
+
+    def look_up_handlers(self) -> None:
+        """Find out how the loggers are configured by now; call it after the last change."""
+        handlers = {id(h): h for h in (*log.handlers, *access_log.handlers)}.values()
+        only = next(iter(handlers), None)
+        formatter = only.formatter if only is not None else None
+        is_packaged = (
+            len(handlers) == 1
+            and type(only) is LineHandler
+            and type(formatter) is FastLineFormatter
+            and log.isEnabledFor(logging.INFO)
+            and access_log.isEnabledFor(logging.INFO)
+        )
+        self._handler = only if is_packaged and isinstance(only, LineHandler) else None
+        self._formatter = formatter if isinstance(formatter, FastLineFormatter) else None
+        self._process = os.getpid()
+
+    def add(
+        self,
+        environ: dict[str, Any],
+        labels: RequestLabels | None,
+        status: int,
+        seconds: float,
+        length: str,
+        *,
+        is_ours: bool,
+    ) -> None:
+        """Log an answered request.
+
+        Args:
+            environ: The WSGI environment.
+            labels: What to say of the request.
+            status: Status code of the answer.
+            seconds: Time from the request to its answer.
+            length: Bytes of the body, or N/A for a stream.
+            is_ours: Whether our own line is due as well as the access line.
+        """
+        now = time.time()
+        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING")
+        path = environ["PATH_INFO"]
+        target = f"{path}?{query}" if query else path
+        if is_ours:
+            line = f"{method} {target} {status} {seconds * 1000:.3f}ms {length}"
+            self._write(log, line, now, labels)
+        if path != "/" or method != "GET":
+            self._write(access_log, self._access(environ, target, status, length, now), now, labels)
+
+    def flush(self) -> None:
+        """Write deferred lines."""
+        if self._handler is not None:
+            self._handler.flush()
+
+    def _write(
+        self, logger: logging.Logger, line: str, now: float, labels: RequestLabels | None
+    ) -> None:
+        if self._handler is None or self._formatter is None:
+            logger.info("%s", line, extra={"request": labels})
+        else:
+            self._handler.defer(
+                self._formatter.line(now, "I", self._process, logger.name, line, labels)
+            )
+
+    def _access(
+        self, environ: dict[str, Any], target: str, status: int, length: str, now: float
+    ) -> str:
+        if int(now) != self._second:
+            self._second = int(now)
+            self._date = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now))
+        get = environ.get
+        return (
+            f"{get('REMOTE_ADDR', '-')} - - [{self._date}] "
+            f'"{environ["REQUEST_METHOD"]} {get("RAW_URI", target)} {get("SERVER_PROTOCOL", "")}" '
+            f"{status} {'-' if length == 'N/A' else length} "
+            f'"{get("HTTP_REFERER", "-")}" "{get("HTTP_USER_AGENT", "-")}"'
+        )

@@ -1,0 +1,163 @@
+"""The threads that call `run()`: synchronous scripts in a loop, asynchronous ones on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Any
+
+from inference_server.admission import Admission, Call
+from inference_server.failures import Frame, user_frames, where_is
+from inference_server.scoring import Overdue
+
+_INTERRUPT = getattr(signal, "SIGUSR2", None)
+"""Wakes the main thread even from a blocking system call; scripts keep SIGALRM for themselves."""
+
+
+class SyncScoringThreads:
+    """Calls a synchronous `run()`, at most one call per thread at a time.
+
+    Args:
+        admission: Where calls come from.
+        perform: Answers one call; runs on a scoring thread.
+        when_idle: Called before waiting for the next call.
+    """
+
+    def __init__(
+        self,
+        admission: Admission,
+        perform: Callable[[Call], None],
+        when_idle: Callable[[], None],
+    ) -> None:
+        self._admission = admission
+        self._perform = perform
+        self._when_idle = when_idle
+        self._inbox: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._current: Call | None = None
+        admission.deliver_to(self._inbox.put)
+
+    def serve(self) -> None:
+        """Work on this thread (the first scoring thread) until the admission stops."""
+        if threading.current_thread() is threading.main_thread() and _INTERRUPT is not None:
+            signal.signal(_INTERRUPT, self._raise_overdue)
+        others = [
+            threading.Thread(target=self._work, name=f"scoring-{n}", daemon=True)
+            for n in range(1, self._admission.places)
+        ]
+        for thread in others:
+            thread.start()
+        self._work(first=True)
+        for thread in others:
+            thread.join()
+
+    def interrupt(self, call: Call) -> None:
+        """Raise `Overdue` inside the `run()` of an overdue call, if it is still in there."""
+        if not call.interruptible:
+            return
+        if call is self._current and call.thread_id == threading.main_thread().ident:
+            if _INTERRUPT is not None and signal.getsignal(_INTERRUPT) == self._raise_overdue:
+                signal.pthread_kill(call.thread_id, _INTERRUPT)
+                return
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(call.thread_id), ctypes.py_object(Overdue)
+        )
+
+    def frames(self, call: Call) -> tuple[Frame, ...]:
+        """The user frames that a running call is in, outermost first."""
+        return where_is(call.thread_id)
+
+    def call(self, call: Call, function: Callable[[Any], Any], arguments: Any) -> Any:
+        """Call a function so that `interrupt` reaches it, and nothing after it."""
+        call.interruptible = True
+        try:
+            return function(arguments)
+        finally:
+            call.interruptible = False
+
+    def _work(self, *, first: bool = False) -> None:
+        inbox, admission = self._inbox, self._admission
+        while True:
+            if inbox.empty():
+                self._when_idle()
+            call = inbox.get()
+            if call is None:
+                return
+            if not admission.begin(call):
+                continue
+            if first:
+                self._current = call
+            try:
+                self._perform(call)
+            except Overdue:
+                # The interrupt arrived just after run() had returned; its call is answered.
+                continue
+            finally:
+                admission.end(call)
+
+    def _raise_overdue(self, signum: int, frame: FrameType | None) -> None:
+        call = self._current
+        if call is not None and call.interruptible and call.overdue_at <= time.monotonic():
+            raise Overdue
+
+
+class AsyncScoringThread:
+    """Awaits an asynchronous `run()` on one event loop, the one that `init()` used."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        perform: Callable[[Call], Awaitable[None]],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._admission = admission
+        self._perform = perform
+        self._loop = loop
+        self._inbox: asyncio.Queue[Call | None] = asyncio.Queue()
+        self._tasks: dict[Call, asyncio.Task[None]] = {}
+        admission.deliver_to(self._put)
+
+    def serve(self) -> None:
+        """Work on this thread until the admission stops."""
+        self._loop.run_until_complete(self._work_all())
+
+    def interrupt(self, call: Call) -> None:
+        """Cancel the task of an overdue call."""
+        task = self._tasks.get(call)
+        if task is not None and call.interruptible:
+            self._loop.call_soon_threadsafe(task.cancel)
+
+    def frames(self, call: Call) -> tuple[Frame, ...]:
+        """The user frames that a running call is in, outermost first."""
+        task = self._tasks.get(call)
+        return user_frames(task.get_stack()) if task is not None else where_is(call.thread_id)
+
+    def _put(self, call: Call | None) -> None:
+        self._loop.call_soon_threadsafe(self._inbox.put_nowait, call)
+
+    async def _work_all(self) -> None:
+        await asyncio.gather(*(self._work() for _ in range(self._admission.places)))
+
+    async def _work(self) -> None:
+        while (call := await self._inbox.get()) is not None:
+            if not self._admission.begin(call):
+                continue
+            # A task of its own for each call: cancelling it must not end this loop.
+            task = asyncio.ensure_future(self._perform(call))
+            self._tasks[call] = task
+            try:
+                await asyncio.wait([task])
+            finally:
+                del self._tasks[call]
+                self._admission.end(call)
+
+
+def use_short_switch_interval() -> None:
+    """Let waiting threads have the interpreter soon: health must answer while `run()` computes."""
+    sys.setswitchinterval(0.001)

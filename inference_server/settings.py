@@ -1,0 +1,474 @@
+"""Every setting of the server, defined once: name, variable, default, range and help.
+
+The command line, the environment and the config file all read this table, and `--help`, the README's
+table and the validation messages are made from it. Precedence: option > environment > file > default;
+the command line wins because it is written into the environment first, where scoring scripts see it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from inference_server.errors import SettingProblem, SettingsError
+
+T = TypeVar("T")
+Parser = Callable[[Any], Any]
+
+DEFAULT_APP_ROOT = "/var/azureml-app"
+"""Where the container layout puts the user's code when nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table.
+
+    Attributes:
+        name: Field of `Settings` and, where `on_command_line`, the option's name.
+        variable: Environment variable and config-file key.
+        parse: Turns a string (or a JSON value of the file) into the field's value; raises
+            `ValueError` with the expected type and range.
+        flag: The option takes no value.
+        reads_environment: False for variables that the launcher only writes.
+    """
+
+    name: str
+    variable: str
+    parse: Parser
+    help: str
+    metavar: str
+    default: Any
+    on_command_line: bool
+    flag: bool
+    reads_environment: bool
+
+
+# --- parsers ---------------------------------------------------------------------------------
+
+
+def text(value: Any) -> str:
+    """Any string; config files must hold a JSON string."""
+    if not isinstance(value, str):
+        raise ValueError("Input should be a valid string")
+    return value
+
+
+def integer(minimum: int, maximum: int | None = None) -> Parser:
+    """A whole number within bounds, also from an integral float or a numeric string."""
+    bounds = f"{minimum} to {maximum}" if maximum is not None else f"{minimum} or more"
+
+    def parse(value: Any) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, str):
+            try:
+                value = int(value.strip())
+            except ValueError:
+                raise ValueError(
+                    "Input should be a valid integer, unable to parse string as an integer "
+                    f"(expected {bounds})"
+                ) from None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"Input should be a valid integer (expected {bounds})")
+        if value < minimum or (maximum is not None and value > maximum):
+            raise ValueError(f"Input should be a whole number from {bounds}, not {value}")
+        return value
+
+    return parse
+
+
+def seconds(minimum: float) -> Parser:
+    """A number of seconds, fractions allowed."""
+
+    def parse(value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not (number >= minimum and math.isfinite(number)):
+            raise ValueError(f"Input should be a number of seconds, {minimum:g} or more")
+        return number
+
+    return parse
+
+
+_SIZE = re.compile(r"\s*(\d+)\s*(b|kb|kib|k|mb|mib|m|gb|gib|g)?\s*", re.IGNORECASE)
+_SIZE_FACTORS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def size(value: Any) -> int:
+    """A number of bytes, with an optional unit (powers of 1024)."""
+    match = _SIZE.fullmatch(str(value)) if not isinstance(value, bool) else None
+    if match is None or int(match[1]) == 0:
+        raise ValueError("Input should be a size in bytes, 1 or more, such as 104857600 or 100MiB")
+    return int(match[1]) * _SIZE_FACTORS[(match[2] or "")[:1].lower()]
+
+
+_TRUE = {"true", "1", "yes", "on", "t", "y"}
+_FALSE = {"false", "0", "no", "off", "f", "n", ""}
+
+
+def boolean(value: Any) -> bool:
+    """True or false, in the spellings the reference accepts."""
+    word = str(value).strip().lower()
+    if isinstance(value, bool | int | str) and word in _TRUE | _FALSE:
+        return word in _TRUE
+    raise ValueError("Input should be a valid boolean, unable to interpret input")
+
+
+def exactly_true(value: Any) -> bool:
+    """True only for the word `true`, whatever its case: how launch switches are written."""
+    return str(value).strip().lower() == "true"
+
+
+def choice(*allowed: str) -> Parser:
+    """One of a few words."""
+
+    def parse(value: Any) -> str:
+        word = str(value).strip().lower()
+        if word not in allowed:
+            raise ValueError(f"Input should be one of: {', '.join(allowed)}")
+        return word
+
+    return parse
+
+
+def log_level(value: Any) -> str:
+    """A level name of the `logging` module."""
+    word = str(value).strip().upper()
+    if word not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+        raise ValueError("Input should be one of: DEBUG, INFO, WARNING, ERROR, CRITICAL")
+    return word
+
+
+# --- the table -------------------------------------------------------------------------------
+
+
+def _setting(
+    default: T,
+    variable: str,
+    parse: Parser,
+    help: str,
+    *,
+    metavar: str = "",
+    option: bool = True,
+    flag: bool = False,
+    reads_environment: bool = True,
+) -> T:
+    row = {
+        "variable": variable,
+        "parse": parse,
+        "help": help,
+        "metavar": metavar,
+        "on_command_line": option,
+        "flag": flag,
+        "reads_environment": reads_environment,
+    }
+    return cast(T, field(default=default, metadata=row))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in force; reading them does nothing else."""
+
+    entry_script: str | None = _setting(
+        None, "AZUREML_ENTRY_SCRIPT", text, "The scoring script to serve.", metavar="PATH"
+    )
+    model_dir: str | None = _setting(
+        None, "AZUREML_MODEL_DIR", text, "The folder with the model files.", metavar="PATH"
+    )
+    host: str = _setting(
+        "127.0.0.1", "AZML_HOST", text, "The address to listen on; 0.0.0.0 for all.", metavar="ADDR"
+    )
+    port: int = _setting(
+        5001,
+        "SERVER_PORT",
+        integer(1, 65535),
+        "The port to listen on.",
+        metavar="N",
+        reads_environment=False,
+    )
+    health_port: int | None = _setting(
+        None,
+        "HEALTH_PORT",
+        integer(1, 65535),
+        "A second port for health, with SEPERATE_HEALTH_ENDPOINT=true (then 5000 by default).",
+        metavar="N",
+    )
+    worker_count: int = _setting(
+        1, "WORKER_COUNT", integer(1), "Worker processes, each with its own model.", metavar="N"
+    )
+    appinsights_instrumentation_key: str | None = _setting(
+        None, "AML_APP_INSIGHTS_KEY", text, "Send telemetry to this Application Insights resource.",
+        metavar="KEY",
+    )  # fmt: skip
+    access_control_allow_origins: str | None = _setting(
+        None,
+        "AML_CORS_ORIGINS",
+        text,
+        "Comma-separated origins that browsers may call from.",
+        metavar="LIST",
+    )
+    config_file: str | None = _setting(
+        None,
+        "AZUREML_CONFIG_FILE",
+        text,
+        "A JSON file with settings, keyed by variable name.",
+        metavar="PATH",
+    )
+    error_details: str = _setting(
+        "full",
+        "AZML_ERROR_DETAILS",
+        choice("full", "none"),
+        "Say in the answer where in the scoring script a request failed.",
+        metavar="{full,none}",
+    )
+    max_concurrent_requests: int = _setting(
+        1,
+        "AZML_MAX_CONCURRENT_REQUESTS",
+        integer(1, 1024),
+        "Calls of run() at the same time in one worker process.",
+        metavar="N",
+    )
+    max_queue: int = _setting(
+        100,
+        "AZML_MAX_QUEUE",
+        integer(0, 100_000),
+        "Requests that may wait for run() in one worker process; beyond, 429.",
+        metavar="N",
+    )
+    scoring_timeout_ms: int = _setting(
+        3_600_000,
+        "SCORING_TIMEOUT_MS",
+        integer(0),
+        "Deadline for one call of run() in milliseconds; 0 for none.",
+        metavar="MS",
+    )
+    stuck_grace: float = _setting(
+        10.0,
+        "AZML_STUCK_GRACE",
+        seconds(0),
+        "Seconds past the deadline after which a worker stuck in run() is replaced.",
+        metavar="S",
+    )
+    worker_timeout: int = _setting(
+        300,
+        "WORKER_TIMEOUT",
+        integer(0),
+        "Seconds after which a silent worker is replaced; when set, also caps run(). 0 for never.",
+        metavar="S",
+    )
+    graceful_timeout: int = _setting(
+        30,
+        "AZML_GRACEFUL_TIMEOUT",
+        integer(0),
+        "Seconds that requests in flight get to finish after SIGTERM.",
+        metavar="S",
+    )
+    max_body_size: int = _setting(
+        100 << 20,
+        "AZML_MAX_BODY_SIZE",
+        size,
+        "Largest request body in bytes, or with a unit (100MiB); beyond, 413.",
+        metavar="SIZE",
+    )
+    header_timeout: float = _setting(
+        10.0,
+        "AZML_HEADER_TIMEOUT",
+        seconds(0.1),
+        "Seconds a client has to send a request's header.",
+        metavar="S",
+    )
+    body_timeout: float = _setting(
+        60.0,
+        "AZML_BODY_TIMEOUT",
+        seconds(0.1),
+        "Seconds without a byte after which an unfinished body or an unread answer is given up.",
+        metavar="S",
+    )
+    keep_alive: float = _setting(
+        75.0,
+        "AZML_KEEP_ALIVE",
+        seconds(0),
+        "Seconds an idle connection stays open; 0 to close after each answer.",
+        metavar="S",
+    )
+    nan: str = _setting(
+        "null",
+        "AZML_NAN",
+        choice("null", "literal"),
+        "How NaN and Infinity are written: null, or the bare literal that is not valid JSON.",
+        metavar="{null,literal}",
+    )
+    log_format: str = _setting(
+        "text", "AZML_LOG_FORMAT", choice("text", "json"), "Shape of log lines.",
+        metavar="{text,json}",
+    )  # fmt: skip
+    log_level: str = _setting(
+        "INFO",
+        "AZUREML_LOG_LEVEL",
+        log_level,
+        "Lowest level that is logged.",
+        metavar="LEVEL",
+    )
+    compat: bool = _setting(
+        False,
+        "AZML_COMPAT",
+        boolean,
+        "Answer as azureml-inference-server-http does where the two differ: 500 for timeouts and "
+        "schema mismatches, no error details, NaN literals.",
+        flag=True,
+    )
+    rest: bool = _setting(False, "TRANSPORT_PROTOCOL", boolean, "", flag=True)
+
+    app_root: str = _setting(
+        DEFAULT_APP_ROOT,
+        "AML_APP_ROOT",
+        text,
+        "Base of relative paths; searched for config.json, logging.json, swagger*.json, main.py. "
+        "The command sets it to the current directory when unset.",
+        option=False,
+    )
+    source_directory: str | None = _setting(
+        None,
+        "AZUREML_SOURCE_DIRECTORY",
+        text,
+        "A folder under AML_APP_ROOT that scripts can import from.",
+        option=False,
+    )
+    worker_preload: bool = _setting(
+        False,
+        "WORKER_PRELOAD",
+        exactly_true,
+        "Run init() once, before the workers are forked.",
+        option=False,
+    )
+    separate_health: bool = _setting(
+        False,
+        "SEPERATE_HEALTH_ENDPOINT",
+        lambda value: value == "true" or value is True,
+        "Exactly `true`: listen on the health port too.",
+        option=False,
+    )
+    service_name: str = _setting(
+        "ML service", "SERVICE_NAME", text, "Title in the OpenAPI documents.", option=False
+    )
+    service_version: str = _setting(
+        "1.0", "SERVICE_VERSION", text, "Version in the OpenAPI documents.", option=False
+    )
+    service_path_prefix: str = _setting(
+        "", "SERVICE_PATH_PREFIX", text, "Path prefix in the OpenAPI documents.", option=False
+    )
+    workspace_name: str = _setting("", "WORKSPACE_NAME", text, "For telemetry.", option=False)
+    hostname: str = _setting("Unknown", "HOSTNAME", text, "For telemetry.", option=False)
+    debug_port: int | None = _setting(
+        None,
+        "AZUREML_DEBUG_PORT",
+        integer(1, 65535),
+        "Connect to a debugger that listens on this port of this machine before loading.",
+        option=False,
+    )
+    appinsights_enabled: bool = _setting(
+        False, "AML_APP_INSIGHTS_ENABLED", boolean, "Exactly `true`: send telemetry.", option=False
+    )
+    appinsights_endpoint: str | None = _setting(
+        None,
+        "AML_APP_INSIGHTS_ENDPOINT",
+        text,
+        "Ingestion endpoint, when not the public one.",
+        option=False,
+    )
+    appinsights_log_response: bool = _setting(
+        True,
+        "APP_INSIGHTS_LOG_RESPONSE_ENABLED",
+        boolean,
+        "Include response bodies in telemetry.",
+        option=False,
+    )
+    collect_model_data: bool = _setting(
+        False,
+        "AML_MODEL_DC_STORAGE_ENABLED",
+        boolean,
+        "Include inputs and predictions in telemetry (AML_MDC_STORAGE_ENABLED is read too).",
+        option=False,
+    )
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Seconds that one call of `run()` may take, or None."""
+        limits = [self.scoring_timeout_ms / 1000] if self.scoring_timeout_ms else []
+        if self.worker_timeout and self.worker_timeout_was_set:
+            limits.append(float(self.worker_timeout))
+        return min(limits, default=None)
+
+    @property
+    def script_path(self) -> Path | None:
+        """Absolute path of the scoring script, or None for `main.py` mode."""
+        if not self.entry_script:
+            return None
+        return Path(self.app_root, self.entry_script)
+
+    worker_timeout_was_set: bool = False
+    """The 300 s default guards against silent workers only, so that the 1 h deadline is reachable."""
+
+
+TABLE: tuple[Setting, ...] = tuple(
+    Setting(name=f.name, default=f.default, **f.metadata) for f in fields(Settings) if f.metadata
+)
+BY_VARIABLE: Mapping[str, Setting] = {row.variable: row for row in TABLE}
+
+_OTHER_VARIABLES = {"AML_MDC_STORAGE_ENABLED": "AML_MODEL_DC_STORAGE_ENABLED"}
+"""Second names of variables: the reference reads the first, its documentation says the second."""
+
+
+def option_rows() -> list[Setting]:
+    """The rows that are options and listed in the help."""
+    return [row for row in TABLE if row.on_command_line and row.help]
+
+
+def read_settings(
+    environ: Mapping[str, str], file_values: Mapping[str, Any], file_name: str
+) -> Settings:
+    """The settings in force for an environment and the values of a config file.
+
+    Raises:
+        SettingsError: Every value that cannot be used, with its variable and where it was found.
+    """
+    values: dict[str, Any] = {}
+    problems: list[SettingProblem] = []
+    found = dict(_sources(environ, file_values, file_name))
+    for row in TABLE:
+        if row.variable not in found:
+            continue
+        raw, where = found[row.variable]
+        try:
+            values[row.name] = row.parse(raw)
+        except ValueError as error:
+            problems.append(SettingProblem(row.variable, str(error), where))
+    if problems:
+        raise SettingsError(problems)
+    values.pop("rest", None)
+    compat_defaults = {"error_details": "none", "nan": "literal"} if values.get("compat") else {}
+    return Settings(
+        **{**compat_defaults, **values}, worker_timeout_was_set="WORKER_TIMEOUT" in found
+    )
+
+
+def _sources(
+    environ: Mapping[str, str], file_values: Mapping[str, Any], file_name: str
+) -> list[tuple[str, tuple[Any, str]]]:
+    """(variable, (raw value, where)) in rising precedence; unset and null values left out."""
+    pairs: list[tuple[str, tuple[Any, str]]] = []
+    for source, where in ((file_values, file_name), (environ, "environment variable")):
+        for key, raw in source.items():
+            name = _OTHER_VARIABLES.get(key, key)
+            row = BY_VARIABLE.get(name)
+            if raw is None or row is None or name == "TRANSPORT_PROTOCOL":
+                continue
+            place = f"{where}: {key}" if where == "environment variable" else where
+            pairs.append((name, (raw, place)))
+    return pairs

@@ -1,0 +1,116 @@
+"""One HTTP request from arrival to the last byte of its answer: ids, headers, log line, counts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from inference_server.cors import CorsPolicy
+from inference_server.replies import Reply
+from inference_server.request_context import RequestLabels
+from inference_server.request_ids import RequestIds
+from inference_server.request_log import RequestLog
+from inference_server.scoreboard import Row, Stage
+
+LOGGED_PATHS = frozenset({"/score", "/swagger.json"})
+PROBE_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+class ClientGoneError(ConnectionError):
+    """The client closed its connection, or stopped reading, before the answer was complete."""
+
+
+class Exchange(Protocol):
+    """A request's way back to its client, provided by the HTTP engine."""
+
+    def send(self, reply: Reply) -> None:
+        """Send a whole answer; never blocks."""
+
+    def start(self, reply: Reply) -> None:
+        """Send status and headers of a streamed answer."""
+
+    def write(self, chunk: bytes) -> None:
+        """Send a chunk, waiting while the client is slow.
+
+        Raises:
+            ClientGoneError: There is nobody to send to.
+        """
+
+    def finish(self, *, complete: bool) -> None:
+        """End a streamed answer; an incomplete one is cut off, so that the client can tell."""
+
+
+@dataclass(frozen=True)
+class AnswerPolicy:
+    """What all answers of a server have in common."""
+
+    server_version: str
+    cors: CorsPolicy | None
+    row: Row
+    request_log: RequestLog
+
+
+class Transaction:
+    """A request and its way back.
+
+    Args:
+        environ: The WSGI environment.
+        exchange: Where the answer goes.
+        policy: Headers and counts common to all answers.
+    """
+
+    __slots__ = ("call", "environ", "exchange", "ids", "on_done", "path", "policy", "started")
+
+    def __init__(self, environ: dict[str, Any], exchange: Exchange, policy: AnswerPolicy) -> None:
+        self.environ = environ
+        self.exchange = exchange
+        self.policy = policy
+        self.ids: RequestIds | None = None
+        self.started = time.perf_counter()
+        self.call: Any = None
+        self.on_done: Any = None
+        self.path: str = environ["PATH_INFO"]
+        if self.path.startswith("//"):
+            self.path = environ["PATH_INFO"] = "/" + self.path.lstrip("/")
+
+    @property
+    def labels(self) -> RequestLabels | None:
+        """What log lines say of this request."""
+        return self.ids.labels if self.ids else None
+
+    def send(self, reply: Reply) -> None:
+        """Send a whole answer, and account for it."""
+        self._decorate(reply)
+        self.exchange.send(reply)
+        self.account(reply, str(len(reply.body)))
+
+    def start_stream(self, reply: Reply) -> None:
+        """Send status and headers of a streamed answer."""
+        self._decorate(reply)
+        self.exchange.start(reply)
+
+    def account(self, reply: Reply, length: str) -> None:
+        """Log and count an answer that is on its way; `length` is N/A for a stream."""
+        seconds = time.perf_counter() - self.started
+        row = self.policy.row
+        row.count_status(reply.code)
+        if self.path == "/score":
+            row.observe(Stage.TOTAL, seconds)
+        if self.path not in PROBE_PATHS:
+            self.policy.request_log.add(
+                self.environ, self.labels, reply.code, seconds, length,
+                is_ours=self.path in LOGGED_PATHS and self.ids is not None,
+            )  # fmt: skip
+        if self.on_done is not None:
+            self.on_done(self, reply, seconds)
+
+    def _decorate(self, reply: Reply) -> None:
+        headers = reply.headers
+        if self.policy.cors is not None:
+            self.policy.cors.add_to(headers, self.environ)
+        version = self.policy.server_version
+        if version and not (reply.from_script and reply.has("x-ms-server-version")):
+            headers.append(("x-ms-server-version", version))
+        if self.ids is not None:
+            self.ids.add_to(headers, replace=reply.from_script)
