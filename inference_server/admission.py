@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from inference_server.errors import QueueFullError
 
@@ -49,17 +49,21 @@ class Call:
         return (self.started_at or time.monotonic()) - self.queued_at
 
 
-class Watcher(Protocol):
+C = TypeVar("C", bound=Call)
+W = TypeVar("W", bound=Call, contravariant=True)
+
+
+class Watcher(Protocol[W]):
     """Is told by the watchdog thread about calls that take too long."""
 
-    def overdue(self, call: Call) -> None:
+    def overdue(self, call: W) -> None:
         """The deadline has passed; the call is yours to answer now."""
 
-    def stuck(self, call: Call) -> None:
+    def stuck(self, call: W) -> None:
         """The grace after the deadline has passed too, and `run()` still has not returned."""
 
 
-class Admission:
+class Admission(Generic[C]):
     """The queue and the places of one process.
 
     Args:
@@ -67,7 +71,6 @@ class Admission:
         max_queue: Calls that may wait.
         deadline_s: Seconds one call may run, or None.
         grace_s: Seconds after the deadline before a call counts as stuck.
-        watcher: Told of overdue and stuck calls, on the watchdog's thread.
     """
 
     def __init__(
@@ -77,23 +80,21 @@ class Admission:
         max_queue: int,
         deadline_s: float | None,
         grace_s: float,
-        watcher: Watcher,
     ) -> None:
         self.places = places
         self._capacity = places + max_queue
         self._deadline_s = deadline_s
         self._grace_s = grace_s
-        self._watcher = watcher
         self._lock = threading.Lock()
-        self._queued: set[Call] = set()
-        self._running: set[Call] = set()
-        self._reported: set[Call] = set()
-        self._early: list[Call | None] = []
-        self._put: Callable[[Call | None], object] = self._early.append
+        self._queued: set[C] = set()
+        self._running: set[C] = set()
+        self._reported: set[C] = set()
+        self._early: list[C | None] = []
+        self._put: Callable[[C | None], object] = self._early.append
         self._mean_s = 0.1
         self._stopped = threading.Event()
 
-    def deliver_to(self, put: Callable[[Call | None], object]) -> None:
+    def deliver_to(self, put: Callable[[C | None], object]) -> None:
         """Hand submitted calls to this function; None means that no more will come.
 
         Calls submitted before (while the script still loads) are handed over first.
@@ -103,7 +104,7 @@ class Admission:
                 put(call)
             self._put = put
 
-    def submit(self, call: Call) -> None:
+    def submit(self, call: C) -> None:
         """Queue a call.
 
         Raises:
@@ -115,7 +116,7 @@ class Admission:
             self._queued.add(call)
             self._put(call)
 
-    def abandon(self, call: Call) -> bool:
+    def abandon(self, call: C) -> bool:
         """Take a call whose client has gone out of the queue; False when it is already running."""
         with self._lock:
             if call.state is not CallState.QUEUED:
@@ -124,11 +125,11 @@ class Admission:
             self._queued.discard(call)
             return True
 
-    def abandon_all(self) -> list[Call]:
+    def abandon_all(self) -> list[C]:
         """Take every waiting call out of the queue; whoever asked answers them."""
         return [call for call in tuple(self._queued) if self.abandon(call)]
 
-    def expire_all(self) -> list[Call]:
+    def expire_all(self) -> list[C]:
         """Take the answers of all running calls away from `run()`; whoever asked gives them."""
         with self._lock:
             calls = [call for call in self._running if call.state is CallState.RUNNING]
@@ -136,7 +137,7 @@ class Admission:
                 call.state = CallState.OVERDUE
         return calls
 
-    def begin(self, call: Call) -> bool:
+    def begin(self, call: C) -> bool:
         """Take a place for a call; False when it was abandoned while it waited."""
         with self._lock:
             if call.state is not CallState.QUEUED:
@@ -150,7 +151,7 @@ class Admission:
             self._running.add(call)
             return True
 
-    def claim(self, call: Call) -> bool:
+    def claim(self, call: C) -> bool:
         """Become the one who answers a running call; False when the watchdog already did."""
         with self._lock:
             if call.state is not CallState.RUNNING:
@@ -159,7 +160,7 @@ class Admission:
             call.overdue_at = math.inf
             return True
 
-    def end(self, call: Call) -> None:
+    def end(self, call: C) -> None:
         """Give the call's place back."""
         with self._lock:
             self._running.discard(call)
@@ -188,10 +189,16 @@ class Admission:
 
     # --- watchdog ----------------------------------------------------------------------------
 
-    def start_watchdog(self) -> None:
-        """Watch deadlines on a thread of its own; does nothing when there is no deadline."""
+    def start_watchdog(self, watcher: Watcher[C]) -> None:
+        """Report overdue and stuck calls to a watcher, on a thread of its own.
+
+        Does nothing when there is no deadline.
+        """
         if self._deadline_s is not None:
-            threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+            arguments = (watcher, min(self._deadline_s, IDLE_WAIT_S))
+            threading.Thread(
+                target=self._watch, args=arguments, name="watchdog", daemon=True
+            ).start()
 
     def stop(self) -> None:
         """Let the scoring threads finish what is queued and return."""
@@ -200,14 +207,14 @@ class Admission:
             for _ in range(self.places):
                 self._put(None)
 
-    def _watch(self) -> None:
+    def _watch(self, watcher: Watcher[C], longest: float) -> None:
         # Sleeping no longer than the deadline itself means that every call is seen before its
         # deadline passes, without being told when a call starts.
-        longest = min(self._deadline_s or IDLE_WAIT_S, IDLE_WAIT_S)
-        while not self._stopped.wait(self._check(longest)):
-            pass
+        pause = longest
+        while not self._stopped.wait(pause):
+            pause = self._check(watcher, longest)
 
-    def _check(self, longest: float) -> float:
+    def _check(self, watcher: Watcher[C], longest: float) -> float:
         """Report overdue and stuck calls; seconds until the next look."""
         now = time.monotonic()
         next_look = now + longest
@@ -216,14 +223,14 @@ class Admission:
             if call.state is CallState.OVERDUE:
                 if now >= stuck_at and call not in self._reported:
                     self._reported.add(call)
-                    self._watcher.stuck(call)
+                    watcher.stuck(call)
             elif now >= call.overdue_at:
                 with self._lock:
                     late = call.state is CallState.RUNNING
                     if late:
                         call.state = CallState.OVERDUE
                 if late:
-                    self._watcher.overdue(call)
+                    watcher.overdue(call)
             else:
                 next_look = min(next_look, call.overdue_at)
             if call.state is CallState.OVERDUE and call not in self._reported:

@@ -17,6 +17,7 @@ def render_banner(environ: Mapping[str, str], settings: Settings) -> str:
         environ: Environment after the command line was written into it.
         settings: The settings in force.
     """
+    origins = settings.access_control_allow_origins
     rows = {
         "Entry Script Name": environ.get("AZUREML_ENTRY_SCRIPT") or settings.entry_script,
         "Model Directory": environ.get("AZUREML_MODEL_DIR") or settings.model_dir,
@@ -30,9 +31,7 @@ def render_banner(environ: Mapping[str, str], settings: Settings) -> str:
         if settings.appinsights_instrumentation_key
         else None,
         "Inferencing HTTP server version": environ.get("HTTP_X_MS_SERVER_VERSION"),
-        "CORS for the specified origins": f"Enabling CORS for {settings.access_control_allow_origins}"
-        if settings.access_control_allow_origins
-        else None,
+        "CORS for the specified origins": f"Enabling CORS for {origins}" if origins else None,
         "Create dedicated endpoint for health": environ.get("SEPERATE_HEALTH_ENDPOINT"),
     }
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104

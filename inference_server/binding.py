@@ -1,4 +1,4 @@
-"""How a request's body or query becomes the arguments of `run()`: decided once, when the script loads.
+"""How a request's body or query becomes the arguments of `run()`: decided once, at start.
 
 | mode   | chosen when                                             | `run` receives               |
 |--------|---------------------------------------------------------|------------------------------|

@@ -10,7 +10,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from inference_server import __version__
@@ -121,7 +121,7 @@ def describe_option(row: Setting) -> str:
     return f"{row.help}{default}{variable}".replace("%", "%%")
 
 
-def _checked(row: Setting) -> object:
+def _checked(row: Setting) -> Callable[[str], str]:
     def check(raw: str) -> str:
         try:
             row.parse(raw)

@@ -15,8 +15,9 @@ _REGEX_SIGNS = ("*", "\\", "]", "?", "$", "^", "[", "(", ")", "|", "+")
 class CorsPolicy:
     """The origins of `--access_control_allow_origins`.
 
-    An entry matches an origin exactly (case-insensitively), as a regular expression if it looks like
-    one, or, when it has no scheme, the host and port of an origin with any scheme. `*` allows all.
+    An entry matches an origin exactly (case-insensitively), as a regular expression if it looks
+    like one, or, when it has no scheme, the host and port of an origin with any scheme. `*` allows
+    all.
     """
 
     def __init__(self, origins: str) -> None:

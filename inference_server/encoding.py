@@ -1,8 +1,8 @@
 """Return values of `run()` as JSON text.
 
-What `json.dumps` writes is written as `json.dumps` writes it. Beyond that: numpy arrays and scalars,
-pandas objects, dates and times, Decimal and UUID (as strings), bytes (base64), sets, dataclasses,
-enums, paths and pydantic models, at any depth.
+What `json.dumps` writes is written as `json.dumps` writes it. Beyond that: numpy arrays and
+scalars, pandas objects, dates and times, Decimal and UUID (as strings), bytes (base64), sets,
+dataclasses, enums, paths and pydantic models, at any depth.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def encode_json(value: Any, *, nan_as_null: bool = True) -> bytes:
 
     Args:
         value: Whatever `run()` returned.
-        nan_as_null: Write NaN and the infinities as null; else as bare literals, which are not JSON.
+        nan_as_null: Write NaN and the infinities as null; else as literals that are not JSON.
 
     Raises:
         UnserialisableError: A part of the value has no JSON form.
@@ -53,7 +53,7 @@ def encode_json(value: Any, *, nan_as_null: bool = True) -> bytes:
     return encoder.encode(plain).encode("ascii")
 
 
-def _plain(value: Any, path: str, nan_as_null: bool, depth: int) -> Any:  # noqa: PLR0911
+def _plain(value: Any, path: str, nan_as_null: bool, depth: int) -> Any:  # noqa: PLR0911 - as above
     """The value rebuilt from dicts, lists, strings, numbers, booleans and None."""
     if depth > MAX_DEPTH:
         raise UnserialisableError(f"nested deeper than {MAX_DEPTH} levels, or a cycle", "$")
@@ -92,7 +92,7 @@ def _key(key: Any, path: str) -> str:
     raise UnserialisableError(f"a key of type `{type(key).__name__}` has no JSON form", path)
 
 
-def _simpler(value: Any, path: str) -> Any:  # noqa: PLR0911
+def _simpler(value: Any, path: str) -> Any:  # noqa: C901, PLR0911 - one per kind of value
     """One step from a rich type towards plain ones."""
     if isinstance(value, Collection) and not isinstance(value, bytes | bytearray | memoryview):
         return _simpler_collection(value)

@@ -156,7 +156,7 @@ def user_frames(stack: Iterable[FrameType]) -> tuple[Frame, ...]:
 
 def display_path(filename: str) -> str:
     """Relative to the current directory where that is shorter to read, else absolute."""
-    path = os.path.abspath(filename)
+    path = os.path.abspath(filename)  # noqa: PTH100 - links stay as the user wrote them
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
 
@@ -174,7 +174,7 @@ _OWN_DIRECTORY = os.path.realpath(Path(__file__).parent) + os.sep
 
 
 def is_user_file(filename: str) -> bool:
-    """Whether code of this file is the user's: not ours, not Python's, not an installed package's."""
+    """Whether code of a file is the user's: not ours, not Python's, not an installed package's."""
     if filename.startswith("<"):
         return False
     path = os.path.realpath(filename)

@@ -1,4 +1,4 @@
-"""Flask's globals (`request`, `g`, `current_app`) for scoring scripts, at no cost until one is used."""
+"""Flask's globals (`request`, `g`, `current_app`) in `run()`, at no cost until one is used."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ print_log = logging.getLogger("azmlinfsrv.print")
 class _RequestAwareFormatter(logging.Formatter):
     """Formats times in UTC and knows the request a record belongs to."""
 
-    converter = staticmethod(time.gmtime)  # type: ignore[assignment]
+    converter = staticmethod(time.gmtime)
 
     @staticmethod
     def labels(record: logging.LogRecord) -> RequestLabels | None:
@@ -45,6 +45,7 @@ class AMLLogFormatter(_RequestAwareFormatter):
         super().__init__(fmt or LINE, datefmt, style)
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line, with the request id when there is a request."""
         return _with_request_id(super().format(record), self.labels(record))
 
 
@@ -66,6 +67,7 @@ class FastLineFormatter(AMLLogFormatter):
         self._prefix = ""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line, made by `line`."""
         line = self.line(
             record.created,
             record.levelname[0],
@@ -101,6 +103,7 @@ class JsonLogFormatter(_RequestAwareFormatter):
     """One JSON object a line, with `request_id` and `trace_id` where there is a request."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The object, on one line."""
         created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         entry: dict[str, Any] = {
             "timestamp": f"{created}.{int(record.msecs):03d}Z",
@@ -124,6 +127,7 @@ class RootAccessFilter(logging.Filter):
     """Drops the access lines of health probes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is to be kept."""
         return "GET / HTTP/1.1" not in record.getMessage()
 
 
@@ -136,6 +140,7 @@ class InitLog(logging.Handler):
         self._lines: deque[str] = deque(maxlen=lines)
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line."""
         self._lines.append(self.format(record))
 
     @property
@@ -157,6 +162,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
         self._lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, and those that were deferred before it."""
         try:
             self._lines.append(self.format(record))
             self.flush()

@@ -17,8 +17,8 @@ access_log = logging.getLogger("gunicorn.access")
 class RequestLog:
     """Writes request lines; quickly where the packaged logging configuration is in force.
 
-    Making log records costs more than a whole no-op request, so the lines go straight to the handler
-    of the packaged text configuration. With any other configuration they are ordinary records.
+    Making log records costs more than a whole no-op request, so the lines go straight to the
+    handler of the packaged text configuration. With any other one they are ordinary records.
     """
 
     def __init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from inference_server.performer import ScoringCall
 from inference_server.replies import RUN_FAILED, Reply
 from inference_server.settings import Settings
 from inference_server.telemetry import (
@@ -79,15 +80,23 @@ class RequestTelemetry:
         if reply.failure is not None:
             error = ScriptFailure(reply.failure.summary)
             self._telemetry.record_exception(error, ids.request_id, client_id)
-        elif self._collects_model_data and transaction.call is not None and reply.stream is None:
-            if dict(reply.headers).get(RUN_FAILED) == "False":
-                self._telemetry.record_model_data(
-                    transaction.call.request.body.decode(errors="replace"),
-                    reply.body.decode(errors="replace"),
-                    ids.request_id,
-                    client_id,
-                )
+        elif (
+            self._collects_model_data
+            and isinstance(transaction.call, ScoringCall)
+            and _is_prediction(reply)
+        ):
+            self._telemetry.record_model_data(
+                transaction.call.request.body.decode(errors="replace"),
+                reply.body.decode(errors="replace"),
+                ids.request_id,
+                client_id,
+            )
 
     def shutdown(self, timeout_s: float) -> None:
         """Send what is left, for at most so long."""
         self._telemetry.shutdown(timeout_s)
+
+
+def _is_prediction(reply: Reply) -> bool:
+    """Whether an answer is what `run()` returned, in one piece."""
+    return reply.stream is None and dict(reply.headers).get(RUN_FAILED) == "False"

@@ -1,4 +1,4 @@
-"""The Flask application: every route that answers at once. `/score` goes through admission instead."""
+"""The Flask application: every route that answers at once; `/score` goes through admission."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Numbers that master and workers share: states of the workers and the counts behind `/metrics`.
 
-One anonymous shared mapping of doubles, made before the first fork, with a row for each worker. Only
-the worker that owns a row writes its counters, so no lock is needed; a row is reused by a later
-worker, which counts on from there: totals never go back, whatever kills a worker.
+One anonymous shared mapping of doubles, made before the first fork, with a row for each worker.
+Only the worker that owns a row writes its counters, so no lock is needed; a row is reused by a
+later worker, which counts on from there: totals never go back, whatever kills a worker.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Histogram:
 class Row:
     """One worker's part of the scoreboard."""
 
-    def __init__(self, cells: memoryview) -> None:
+    def __init__(self, cells: memoryview[float]) -> None:
         self._cells = cells
 
     @property
@@ -155,13 +155,13 @@ class Scoreboard:
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)
 
-    def take_free_row(self) -> Row | None:
-        """A row that no worker uses, now marked as starting; None when all are in use."""
+    def take_row(self) -> Row:
+        """A row that no worker uses, now marked as starting; one that nobody sees if all are."""
         for row in self._rows:
             if row.state is WorkerState.NONE:
                 row.state = WorkerState.STARTING
                 return row
-        return None
+        return Scoreboard().take_row()
 
     @property
     def any_ready(self) -> bool:

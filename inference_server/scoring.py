@@ -36,7 +36,7 @@ from inference_server.streaming import first_item, stream_reply
 SERVER_ERRORS = 500
 
 
-class Overdue(TimeoutError):
+class OverdueError(TimeoutError):
     """Raised inside `run()` by the server when its deadline has passed."""
 
 
@@ -72,7 +72,7 @@ class Scoring:
             finally:
                 spent = time.perf_counter() - started
             return self.reply(result, request, spent), spent
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - user code
             return self.error_reply(error), spent
 
     def _invoke(self, arguments: dict[str, Any]) -> Any:
@@ -94,7 +94,7 @@ class Scoring:
             finally:
                 spent = time.perf_counter() - started
             return self.reply(result, request, spent), spent
-        except (Exception, SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
+        except (Exception, SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001
             return self.error_reply(error), spent
 
     def reply(self, result: Any, request: ScoringInput, spent: float) -> Reply:
@@ -115,7 +115,7 @@ class Scoring:
             reply.headers.append((RUN_MILLISECONDS, f"{spent * 1000:.3f}"))
         return reply
 
-    def error_reply(self, error: BaseException) -> Reply:
+    def error_reply(self, error: BaseException) -> Reply:  # noqa: PLR0911 - one per outcome
         """The answer for whatever went wrong on the way from the body to the answer."""
         fallback = self.script.run_code
         if isinstance(error, InvalidInputError) and not self._compat:
@@ -127,7 +127,7 @@ class Scoring:
         if isinstance(error, UnserialisableError):
             failure = describe(error, fallback=fallback, path=error.path)
             return self._failed(500, INTERNAL_ERROR, failure, run=not self._compat)
-        if isinstance(error, Overdue):
+        if isinstance(error, OverdueError):
             return self.overdue_reply(())
         if isinstance(error, TimeoutError) and self._compat:
             return self._failed(500, self._timeout_message, describe(error, fallback=fallback))

@@ -63,7 +63,7 @@ class ScoringScript:
         """Code of the innermost function behind `run`, to point at."""
         run = inspect.unwrap(self.run)
         if not hasattr(run, "__code__"):
-            run = getattr(type(run), "__call__", run)
+            run = getattr(type(run), "__call__", run)  # noqa: B004 - its code is wanted
         return getattr(run, "__code__", None)
 
 
@@ -135,7 +135,7 @@ def _import_file(path: Path) -> ModuleType:
         what = "is a folder, not a file" if path.is_dir() else "No such file or directory"
         raise ScriptError(
             f"The scoring script cannot be read: {path}: {what}.",
-            hint="--entry_script takes the path of a Python file, relative to the current directory",
+            hint="--entry_script takes a Python file, relative to the current directory",
         )
     if path.suffix != ".py":
         raise ScriptError(

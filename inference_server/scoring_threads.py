@@ -1,4 +1,4 @@
-"""The threads that call `run()`: synchronous scripts in a loop, asynchronous ones on an event loop."""
+"""The threads that call `run()`: in a loop, or on an event loop when it is asynchronous."""
 
 from __future__ import annotations
 
@@ -10,18 +10,31 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Generic
 
-from inference_server.admission import Admission, Call
+from inference_server.admission import Admission, C, Call
 from inference_server.failures import Frame, user_frames, where_is
-from inference_server.scoring import Overdue
+from inference_server.scoring import OverdueError
 
 _INTERRUPT = getattr(signal, "SIGUSR2", None)
 """Wakes the main thread even from a blocking system call; scripts keep SIGALRM for themselves."""
 
 
-class SyncScoringThreads:
+Guard = Callable[[Callable[[Any], Any], Any], Any]
+"""Calls a function with an argument so that `interrupt` reaches it, and nothing after it."""
+
+
+def _call_interruptibly(call: Call, function: Callable[[Any], Any], argument: Any) -> Any:
+    call.interruptible = True
+    try:
+        return function(argument)
+    finally:
+        call.interruptible = False
+
+
+class SyncScoringThreads(Generic[C]):
     """Calls a synchronous `run()`, at most one call per thread at a time.
 
     Args:
@@ -32,15 +45,15 @@ class SyncScoringThreads:
 
     def __init__(
         self,
-        admission: Admission,
-        perform: Callable[[Call], None],
+        admission: Admission[C],
+        perform: Callable[[C, Guard], None],
         when_idle: Callable[[], None],
     ) -> None:
         self._admission = admission
         self._perform = perform
         self._when_idle = when_idle
-        self._inbox: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
-        self._current: Call | None = None
+        self._inbox: queue.SimpleQueue[C | None] = queue.SimpleQueue()
+        self._current: C | None = None
         admission.deliver_to(self._inbox.put)
 
     def serve(self) -> None:
@@ -57,29 +70,25 @@ class SyncScoringThreads:
         for thread in others:
             thread.join()
 
-    def interrupt(self, call: Call) -> None:
-        """Raise `Overdue` inside the `run()` of an overdue call, if it is still in there."""
+    def interrupt(self, call: C) -> None:
+        """Raise `OverdueError` inside the `run()` of an overdue call, if it is still in there."""
         if not call.interruptible:
             return
-        if call is self._current and call.thread_id == threading.main_thread().ident:
-            if _INTERRUPT is not None and signal.getsignal(_INTERRUPT) == self._raise_overdue:
-                signal.pthread_kill(call.thread_id, _INTERRUPT)
-                return
+        on_main_thread = call.thread_id == threading.main_thread().ident
+        if (
+            on_main_thread
+            and _INTERRUPT is not None
+            and signal.getsignal(_INTERRUPT) == self._raise_overdue
+        ):
+            signal.pthread_kill(call.thread_id, _INTERRUPT)
+            return
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(call.thread_id), ctypes.py_object(Overdue)
+            ctypes.c_ulong(call.thread_id), ctypes.py_object(OverdueError)
         )
 
-    def frames(self, call: Call) -> tuple[Frame, ...]:
+    def frames(self, call: C) -> tuple[Frame, ...]:
         """The user frames that a running call is in, outermost first."""
         return where_is(call.thread_id)
-
-    def call(self, call: Call, function: Callable[[Any], Any], arguments: Any) -> Any:
-        """Call a function so that `interrupt` reaches it, and nothing after it."""
-        call.interruptible = True
-        try:
-            return function(arguments)
-        finally:
-            call.interruptible = False
 
     def _work(self, *, first: bool = False) -> None:
         inbox, admission = self._inbox, self._admission
@@ -94,8 +103,8 @@ class SyncScoringThreads:
             if first:
                 self._current = call
             try:
-                self._perform(call)
-            except Overdue:
+                self._perform(call, partial(_call_interruptibly, call))
+            except OverdueError:
                 # The interrupt arrived just after run() had returned; its call is answered.
                 continue
             finally:
@@ -104,41 +113,41 @@ class SyncScoringThreads:
     def _raise_overdue(self, signum: int, frame: FrameType | None) -> None:
         call = self._current
         if call is not None and call.interruptible and call.overdue_at <= time.monotonic():
-            raise Overdue
+            raise OverdueError
 
 
-class AsyncScoringThread:
+class AsyncScoringThread(Generic[C]):
     """Awaits an asynchronous `run()` on one event loop, the one that `init()` used."""
 
     def __init__(
         self,
-        admission: Admission,
-        perform: Callable[[Call], Awaitable[None]],
+        admission: Admission[C],
+        perform: Callable[[C], Awaitable[None]],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._admission = admission
         self._perform = perform
         self._loop = loop
-        self._inbox: asyncio.Queue[Call | None] = asyncio.Queue()
-        self._tasks: dict[Call, asyncio.Task[None]] = {}
+        self._inbox: asyncio.Queue[C | None] = asyncio.Queue()
+        self._tasks: dict[C, asyncio.Task[None]] = {}
         admission.deliver_to(self._put)
 
     def serve(self) -> None:
         """Work on this thread until the admission stops."""
         self._loop.run_until_complete(self._work_all())
 
-    def interrupt(self, call: Call) -> None:
+    def interrupt(self, call: C) -> None:
         """Cancel the task of an overdue call."""
         task = self._tasks.get(call)
         if task is not None and call.interruptible:
             self._loop.call_soon_threadsafe(task.cancel)
 
-    def frames(self, call: Call) -> tuple[Frame, ...]:
+    def frames(self, call: C) -> tuple[Frame, ...]:
         """The user frames that a running call is in, outermost first."""
         task = self._tasks.get(call)
         return user_frames(task.get_stack()) if task is not None else where_is(call.thread_id)
 
-    def _put(self, call: Call | None) -> None:
+    def _put(self, call: C | None) -> None:
         self._loop.call_soon_threadsafe(self._inbox.put_nowait, call)
 
     async def _work_all(self) -> None:

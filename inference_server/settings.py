@@ -1,8 +1,9 @@
 """Every setting of the server, defined once: name, variable, default, range and help.
 
-The command line, the environment and the config file all read this table, and `--help`, the README's
-table and the validation messages are made from it. Precedence: option > environment > file > default;
-the command line wins because it is written into the environment first, where scoring scripts see it.
+The command line, the environment and the config file all read this table, and `--help`, the table
+of the documentation and the messages about bad values are made from it. Precedence: option >
+environment > file > default; the command line wins because it is written into the environment
+first, where scoring scripts see it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from inference_server.errors import SettingProblem, SettingsError
 
@@ -168,7 +169,7 @@ def _setting(
         "flag": flag,
         "reads_environment": reads_environment,
     }
-    return cast(T, field(default=default, metadata=row))
+    return field(default=default, metadata=row)
 
 
 @dataclass(frozen=True)
@@ -413,7 +414,7 @@ class Settings:
         return Path(self.app_root, self.entry_script)
 
     worker_timeout_was_set: bool = False
-    """The 300 s default guards against silent workers only, so that the 1 h deadline is reachable."""
+    """The default guards against silent workers only, so that the 1 h deadline is reachable."""
 
 
 TABLE: tuple[Setting, ...] = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,6 +52,10 @@ class AnswerPolicy:
     request_log: RequestLog
 
 
+OnDone = Callable[["Transaction", Reply, float], None]
+"""Called with a request, its answer and the seconds between them."""
+
+
 class Transaction:
     """A request and its way back.
 
@@ -58,18 +63,25 @@ class Transaction:
         environ: The WSGI environment.
         exchange: Where the answer goes.
         policy: Headers and counts common to all answers.
+        on_done: Told of the answer.
     """
 
-    __slots__ = ("call", "environ", "exchange", "ids", "on_done", "path", "policy", "started")
+    __slots__ = ("_on_done", "call", "environ", "exchange", "ids", "path", "policy", "started")
 
-    def __init__(self, environ: dict[str, Any], exchange: Exchange, policy: AnswerPolicy) -> None:
+    def __init__(
+        self,
+        environ: dict[str, Any],
+        exchange: Exchange,
+        policy: AnswerPolicy,
+        on_done: OnDone | None = None,
+    ) -> None:
         self.environ = environ
         self.exchange = exchange
         self.policy = policy
         self.ids: RequestIds | None = None
         self.started = time.perf_counter()
-        self.call: Any = None
-        self.on_done: Any = None
+        self.call: object = None
+        self._on_done = on_done
         self.path: str = environ["PATH_INFO"]
         if self.path.startswith("//"):
             self.path = environ["PATH_INFO"] = "/" + self.path.lstrip("/")
@@ -102,8 +114,8 @@ class Transaction:
                 self.environ, self.labels, reply.code, seconds, length,
                 is_ours=self.path in LOGGED_PATHS and self.ids is not None,
             )  # fmt: skip
-        if self.on_done is not None:
-            self.on_done(self, reply, seconds)
+        if self._on_done is not None:
+            self._on_done(self, reply, seconds)
 
     def _decorate(self, reply: Reply) -> None:
         headers = reply.headers

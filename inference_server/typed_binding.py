@@ -13,15 +13,10 @@ from typing import Any
 
 import msgspec
 
-from inference_server.binding import (
-    REQUEST_HEADERS,
-    ScoringInput,
-    headers_of,
-    query_values,
-)
+from inference_server.binding import ScoringInput, headers_of, query_values
 from inference_server.errors import InvalidInputError, RequestError
 from inference_server.openapi import PayloadSchemas
-from inference_server.scoring_script import ScoringScript
+from inference_server.scoring_script import REQUEST_HEADERS, ScoringScript
 
 log = logging.getLogger("azmlinfsrv.user_script")
 
@@ -147,7 +142,7 @@ def _is_object(hint: Any) -> bool:
     schema = _schema(hint)
     reference = schema.get("$ref", "").rpartition("/")[2]
     resolved = schema.get("$defs", {}).get(reference, schema)
-    return resolved == {} or resolved.get("type") == "object"
+    return resolved == {} or bool(resolved.get("type") == "object")
 
 
 def _schema(hint: Any) -> dict[str, Any]:

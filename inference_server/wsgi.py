@@ -8,6 +8,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from inference_server.application import Application
@@ -50,7 +51,7 @@ class WsgiServer:
     def _serve(self) -> None:
         try:
             self._application.load()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again on the thread that waits
             self._failure = error
             self._loaded.set()
             return
@@ -80,11 +81,9 @@ class WaitingExchange:
             ClientGoneError: The engine has closed the answer.
         """
         while not self._gone.is_set():
-            try:
+            with suppress(queue.Full):
                 self._items.put(chunk, timeout=0.2)
                 return
-            except queue.Full:
-                continue
         raise ClientGoneError("the engine closed the answer")
 
     def finish(self, *, complete: bool) -> None:
@@ -96,7 +95,8 @@ class WaitingExchange:
     def relay(self, start_response: StartResponse, method: str) -> Iterator[bytes]:
         """The WSGI side: waits for the answer, then gives its body."""
         reply = self._items.get()
-        assert isinstance(reply, Reply)
+        if not isinstance(reply, Reply):
+            raise ClientGoneError("the answer was ended before it started")
         start_response(reply.status, reply.headers)
         if reply.stream is None:
             return iter([reply.body] if method != "HEAD" else [])
@@ -120,7 +120,8 @@ def create_wsgi_server() -> WsgiServer:
         StartError: The scoring script cannot be served.
     """
     settings = load_settings(os.environ)
-    return WsgiServer(Application(settings, Scoreboard(), give_up=leave))
+    scoreboard = Scoreboard()
+    return WsgiServer(Application(settings, scoreboard, scoreboard.take_row(), give_up=leave))
 
 
 def leave() -> None:

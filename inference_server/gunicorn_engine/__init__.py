@@ -1,1 +1,1 @@
-"""The HTTP engine on gunicorn: its master, listeners, parser and worker contract, our event loop."""
+"""The HTTP engine: gunicorn's master, listeners and parser, and an event loop of ours."""

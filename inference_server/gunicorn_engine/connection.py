@@ -101,7 +101,7 @@ class Connection:
         while view:
             try:
                 view = view[self.sock.send(view) :]
-            except (BlockingIOError, InterruptedError):
+            except (BlockingIOError, InterruptedError):  # noqa: PERF203 - the rare case
                 if poller is None:
                     poller = select.poll()
                     poller.register(self.sock, select.POLLOUT)

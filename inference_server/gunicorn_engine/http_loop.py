@@ -315,9 +315,10 @@ class HttpLoop:
     def _begin(self, connection: Connection, request: CompleteRequest) -> None:
         connection.phase = Phase.ANSWERING
         keep_alive = self._hooks.request_started() and self._settings.keep_alive > 0
-        _, environ = wsgi.create(
+        _, created = wsgi.create(
             request.head, connection.sock, connection.address, connection.server, self._cfg
         )
+        environ = dict(created)
         environ["wsgi.input"] = io.BytesIO(request.body)
         environ["wsgi.multithread"] = True
         if "HTTP_TRANSFER_ENCODING" in environ:

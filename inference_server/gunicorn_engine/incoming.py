@@ -107,7 +107,7 @@ class IncomingRequests:
         try:
             self._count += 1
             unreader = IterUnreader(iter([bytes(buffer[:stop])]))
-            head = Request(self._cfg, unreader, self._address, self._count)
+            head: Any = Request(self._cfg, unreader, self._address, self._count)
         except http_errors.NoMoreData:
             raise RequestError(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from gunicorn.app.base import Application as GunicornApplication
 from gunicorn.glogging import Logger
 
 from inference_server.application import Application
-from inference_server.config_file import load_settings
 from inference_server.errors import START_FAILED
 from inference_server.gunicorn_engine.supervisor import Supervisor
 from inference_server.gunicorn_engine.worker import ScoringWorker
@@ -21,13 +19,12 @@ from inference_server.settings import Settings
 from inference_server.wsgi import leave
 
 
-class QuietLogger(Logger):  # type: ignore[misc]
+class QuietLogger(Logger):
     """gunicorn's logger without handlers of its own: ours are configured already."""
 
     def setup(self, cfg: Any) -> None:
         """Leave the configuration of the two loggers as it is."""
         self.cfg = cfg
-        self.loglevel = logging.INFO
 
     def reopen_files(self) -> None:
         """There are no files."""
@@ -36,7 +33,7 @@ class QuietLogger(Logger):  # type: ignore[misc]
         """There are no files."""
 
 
-class Server(GunicornApplication):  # type: ignore[misc]
+class Server(GunicornApplication):
     """gunicorn's application object for our settings.
 
     `GUNICORN_CMD_ARGS` and a `gunicorn.conf.py` in the current directory are honoured, as with the
@@ -82,18 +79,15 @@ class Server(GunicornApplication):  # type: ignore[misc]
             ours["control_socket_disable"] = True
         return ours
 
-    def read_settings(self) -> Settings:
-        """The settings as they are now: a reload reads the config file again."""
-        return load_settings(os.environ)
-
     def preload(self, scoreboard: Scoreboard) -> Application | None:
         """Load the script in the master, when the user asked for it and our worker serves it."""
         if not self.settings.worker_preload or self.cfg.worker_class is not ScoringWorker:
             return None
-        application = Application(self.settings, scoreboard, give_up=leave)
+        row = Scoreboard().take_row()
+        application = Application(self.settings, scoreboard, row, give_up=leave)
         try:
             application.load()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, it has been logged for the user
             sys.exit(START_FAILED)
         return application
 

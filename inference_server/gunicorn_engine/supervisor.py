@@ -21,6 +21,7 @@ from gunicorn.errors import HaltServer
 
 from inference_server.application import Application
 from inference_server.errors import START_FAILED
+from inference_server.gunicorn_engine.worker import ScoringWorker
 from inference_server.scoreboard import Row, Scoreboard, WorkerState
 
 log = logging.getLogger("gunicorn.error")
@@ -117,7 +118,7 @@ class Charges:
         )
 
 
-class Supervisor(Arbiter):  # type: ignore[misc]
+class Supervisor(Arbiter):
     """gunicorn's master with rolling reloads and pauses between failing starts."""
 
     def __init__(self, app: Any) -> None:
@@ -131,15 +132,12 @@ class Supervisor(Arbiter):  # type: ignore[misc]
 
     def spawn_worker(self) -> int:
         """Fork a worker with a row of the scoreboard."""
-        row = self.scoreboard.take_free_row() or Scoreboard().take_free_row()
-        assert row is not None
-        self.worker_class.scoreboard = self.scoreboard
-        self.worker_class.row = row
-        self.worker_class.preloaded = self.preloaded
+        row = self.scoreboard.take_row()
+        ScoringWorker.scoreboard = self.scoreboard
+        ScoringWorker.row = row
+        ScoringWorker.preloaded = self.preloaded
         pid: int = super().spawn_worker()
-        worker = self.WORKERS[pid]
-        worker.row = row
-        self.charges.by_pid[pid] = Charge(worker, row)
+        self.charges.by_pid[pid] = Charge(self.WORKERS[pid], row)
         return pid
 
     def manage_workers(self) -> None:
@@ -153,12 +151,12 @@ class Supervisor(Arbiter):  # type: ignore[misc]
         for charge in serving[: max(0, len(serving) - self.num_workers)]:
             self._retire(charge)
 
-    def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
+    def wait_for_signals(self, timeout: float | None = 1.0) -> list[int]:
         """Gunicorn's wait, cut short when a worker is due to be started."""
         pause = self.restarts.not_before - time.monotonic()
         if pause > 0:
-            timeout = min(timeout, pause + 0.01)
-        return super().wait_for_signals(timeout)  # type: ignore[no-any-return]
+            timeout = min(timeout or pause, pause + 0.01)
+        return super().wait_for_signals(timeout)
 
     def _note_ready_workers(self) -> None:
         for charge in self.charges.by_pid.values():
@@ -171,6 +169,12 @@ class Supervisor(Arbiter):  # type: ignore[misc]
     def _retire(self, charge: Charge, sig: int = signal.SIGTERM) -> None:
         charge.role = Role.RETIRING
         self.kill_worker(charge.worker.pid, sig)
+
+    def stop(self, graceful: bool = True) -> None:
+        """End all workers; from now on their ends are no surprise."""
+        for charge in self.charges.by_pid.values():
+            charge.role = Role.RETIRING
+        super().stop(graceful)
 
     # --- ends of workers ---------------------------------------------------------------------
 
@@ -234,7 +238,7 @@ class Supervisor(Arbiter):  # type: ignore[misc]
     # --- reload ------------------------------------------------------------------------------
 
     def handle_hup(self) -> None:
-        """SIGHUP: start new workers beside the old ones, which serve until all new ones are ready."""
+        """SIGHUP: start new workers; the old ones serve until all of the new ones are ready."""
         log.info("Hang up: %s", self.master_name)
         if self.preloaded is not None:
             log.warning("WORKER_PRELOAD is on: SIGHUP starts new workers with the same script")

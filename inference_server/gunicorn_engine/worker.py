@@ -14,8 +14,9 @@ from typing import Any
 from gunicorn.workers.base import Worker
 
 from inference_server.application import Application
+from inference_server.config_file import load_settings
 from inference_server.debugger import connect_to_debugger
-from inference_server.errors import START_FAILED, StartError
+from inference_server.errors import START_FAILED
 from inference_server.gunicorn_engine.http_loop import HttpLoop, LoopHooks
 from inference_server.scoreboard import Row, Scoreboard, WorkerState
 from inference_server.settings import Settings
@@ -28,7 +29,7 @@ STUCK = 70
 QUICK_EXIT_S = 0.5
 
 
-class ScoringWorker(Worker):  # type: ignore[misc]
+class ScoringWorker(Worker):
     """One process with one copy of the model.
 
     The master sets `row`, `scoreboard` and `preloaded` before it forks.
@@ -44,8 +45,8 @@ class ScoringWorker(Worker):  # type: ignore[misc]
             self.application = self.preloaded
             self.settings: Settings = self.preloaded.settings
         else:
-            self.settings = self.app.read_settings()
-            self.application = Application(self.settings, self.scoreboard, self.give_up)
+            self.settings = load_settings(os.environ)
+            self.application = Application(self.settings, self.scoreboard, self.row, self.give_up)
         self.application.attach(self.row)
 
     def run(self) -> None:
@@ -62,12 +63,9 @@ class ScoringWorker(Worker):  # type: ignore[misc]
             if self.preloaded is None:
                 connect_to_debugger(self.settings)
                 self.application.load()
-        except StartError as error:
+        except Exception as error:
             self._leave_if_told_to()
             log.debug("The scoring script cannot be served", exc_info=error)
-            sys.exit(START_FAILED)
-        except Exception:
-            self._leave_if_told_to()
             sys.exit(START_FAILED)
         self._leave_if_told_to()
         self.loop.soon(self.loop.look_after)

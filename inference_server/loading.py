@@ -1,0 +1,60 @@
+"""From a fresh process to a script that can score: done once, on the scoring thread."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference_server.binding import choose_binding
+from inference_server.inference_schema_support import mend_on_import
+from inference_server.log_config import hook_print
+from inference_server.openapi import OpenApiDocuments, ServiceDescription, build_openapi_documents
+from inference_server.reference_names import provide_reference_names
+from inference_server.scoring import Scoring
+from inference_server.scoring_script import load_script, run_init
+from inference_server.settings import Settings
+
+log = logging.getLogger("azmlinfsrv")
+
+
+@dataclass(frozen=True)
+class LoadedScript:
+    """A script whose `init()` has returned.
+
+    Attributes:
+        scoring: Answers requests with it.
+        documents: What `/swagger.json` serves.
+        loop: The event loop of an asynchronous script, on which `init()` ran.
+    """
+
+    scoring: Scoring
+    documents: OpenApiDocuments
+    loop: asyncio.AbstractEventLoop | None
+
+
+def load(settings: Settings) -> LoadedScript:
+    """Import the scoring script, run its `init()` and describe it.
+
+    Raises:
+        StartError: The script cannot be served.
+    """
+    hook_print()
+    provide_reference_names()
+    mend_on_import()
+    script = load_script(settings)
+    binding = choose_binding(script)
+    logging.getLogger("azmlinfsrv.user_script").info("%s", binding.description)
+    loop = None
+    if script.is_async or inspect.iscoroutinefunction(script.init):
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+    run_init(script, loop)
+    service = ServiceDescription(
+        settings.service_name, settings.service_version, settings.service_path_prefix
+    )
+    documents = build_openapi_documents(service, binding.schemas, Path(settings.app_root))
+    log.info("Scoring timeout is set to %s", settings.scoring_timeout_ms)
+    return LoadedScript(Scoring(script, binding, settings), documents, loop)

@@ -1,0 +1,217 @@
+"""Takes calls out of admission, has them scored, and gives each of them exactly one answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import flask
+
+from inference_server.admission import Admission, Call
+from inference_server.binding import ScoringInput
+from inference_server.failures import Failure
+from inference_server.flask_context import FlaskContext
+from inference_server.loading import LoadedScript
+from inference_server.replies import Reply
+from inference_server.request_context import current_request
+from inference_server.routes import score_method_reply
+from inference_server.scoreboard import Rejection, Row, Stage
+from inference_server.scoring_threads import AsyncScoringThread, SyncScoringThreads
+from inference_server.settings import Settings
+from inference_server.streaming import error_event
+from inference_server.transaction import ClientGoneError, Transaction
+
+log = logging.getLogger("azmlinfsrv")
+
+
+class ScoringCall(Call):
+    """A call in admission together with its request."""
+
+    __slots__ = ("request", "transaction")
+
+    def __init__(self, transaction: Transaction, body: bytes) -> None:
+        super().__init__()
+        self.transaction = transaction
+        self.request = ScoringInput(transaction.environ, body)
+
+
+class Performer:
+    """Answers the calls of one process with its loaded script.
+
+    Args:
+        loaded: The script.
+        admission: Where calls come from.
+        app: The Flask application whose globals scripts may use.
+        settings: The server's settings.
+        row: Counts of this worker.
+        when_idle: Called by a scoring thread before it waits for the next call.
+        on_stuck: Replaces this process; called when a call never returns.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedScript,
+        admission: Admission[ScoringCall],
+        *,
+        app: flask.Flask,
+        settings: Settings,
+        row: Row,
+        when_idle: Callable[[], None],
+        on_stuck: Callable[[], None],
+    ) -> None:
+        self._scoring = loaded.scoring
+        self._admission = admission
+        self._app = app
+        self._settings = settings
+        self._row = row
+        self._on_stuck = on_stuck
+        self._is_raw = loaded.scoring.script.is_raw
+        self.threads: SyncScoringThreads[ScoringCall] | AsyncScoringThread[ScoringCall]
+        if loaded.scoring.script.is_async and loaded.loop is not None:
+            self.threads = AsyncScoringThread(admission, self._perform_async, loaded.loop)
+        else:
+            self.threads = SyncScoringThreads(admission, self._perform, when_idle)
+
+    def reply_at_once(self, transaction: Transaction) -> Reply | None:
+        """The answer for methods that do not reach `run()`."""
+        return score_method_reply(transaction.environ["REQUEST_METHOD"], is_raw=self._is_raw)
+
+    # --- on scoring threads ------------------------------------------------------------------
+
+    def _perform(self, call: ScoringCall, guard: Callable[..., Any]) -> None:
+        transaction = call.transaction
+        token = current_request.set(transaction.labels)
+        try:
+            with FlaskContext(self._app, transaction.environ, transaction.ids):
+                reply, spent = self._scoring.answer(call.request, guard)
+                if self._take_answer(call, reply, spent):
+                    self._stream(transaction, reply)
+        finally:
+            current_request.reset(token)
+
+    async def _perform_async(self, call: ScoringCall) -> None:
+        transaction = call.transaction
+        current_request.set(transaction.labels)
+        with FlaskContext(self._app, transaction.environ, transaction.ids):
+            call.interruptible = True
+            reply, spent = await self._scoring.answer_async(call.request)
+            call.interruptible = False
+            if self._take_answer(call, reply, spent):
+                await self._stream_async(transaction, reply)
+
+    def _take_answer(self, call: ScoringCall, reply: Reply, spent: float) -> bool:
+        """Send an answer unless the deadline's was sent; True when a stream is still to be sent."""
+        if not self._admission.claim(call):
+            close_stream(reply)
+            return False
+        self._row.observe(Stage.QUEUE, call.queued_s)
+        self._row.observe(Stage.RUN, spent)
+        if reply.failure is not None:
+            log_failure(reply.failure, reply.code)
+        if reply.stream is None:
+            call.transaction.send(reply)
+            return False
+        return True
+
+    def _stream(self, transaction: Transaction, reply: Reply) -> None:
+        complete = False
+        chunks: Any = reply.stream
+        try:
+            transaction.start_stream(reply)
+            for chunk in chunks:
+                if chunk:
+                    transaction.exchange.write(chunk)
+            complete = True
+        except ClientGoneError:
+            self._row.count_rejection(Rejection.CLIENT_GONE)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's generator
+            self._break_off(transaction, reply, error)
+        finally:
+            close_stream(reply)
+            transaction.exchange.finish(complete=complete)
+            transaction.account(reply, "N/A")
+
+    async def _stream_async(self, transaction: Transaction, reply: Reply) -> None:
+        complete = False
+        chunks: Any = reply.stream
+        write = transaction.exchange.write
+        loop = asyncio.get_running_loop()
+        try:
+            transaction.start_stream(reply)
+            async for chunk in chunks:
+                if chunk:
+                    # A slow reader must not stop the other calls on this loop.
+                    await loop.run_in_executor(None, write, chunk)
+            complete = True
+        except ClientGoneError:
+            self._row.count_rejection(Rejection.CLIENT_GONE)
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
+            self._break_off(transaction, reply, error)
+        finally:
+            await chunks.aclose()
+            transaction.exchange.finish(complete=complete)
+            transaction.account(reply, "N/A")
+
+    def _break_off(self, transaction: Transaction, reply: Reply, error: BaseException) -> None:
+        """Tell the log, and the client where the format has a place for it."""
+        failure = self._scoring.error_reply(error).failure
+        if failure is None:
+            return
+        log_failure(failure, HTTPStatus.INTERNAL_SERVER_ERROR)
+        if self._settings.error_details != "full":
+            return
+        content_type = dict(reply.headers).get("Content-Type", "")
+        event = error_event(content_type, failure.as_json())
+        if event:
+            try:
+                transaction.exchange.write(event)
+            except ClientGoneError:
+                self._row.count_rejection(Rejection.CLIENT_GONE)
+
+    # --- on the watchdog's thread ------------------------------------------------------------
+
+    def overdue(self, call: ScoringCall) -> None:
+        """Answer a call whose deadline has passed, and interrupt its `run()`."""
+        reply = self._scoring.overdue_reply(self.threads.frames(call))
+        token = current_request.set(call.transaction.labels)
+        self._row.count_rejection(Rejection.DEADLINE)
+        call.transaction.send(reply)
+        if reply.failure is not None:
+            log_failure(reply.failure, reply.code)
+        current_request.reset(token)
+        self.threads.interrupt(call)
+
+    def stuck(self, call: ScoringCall) -> None:
+        """Have this process replaced: its `run()` did not return, whatever it was told."""
+        frames = self.threads.frames(call)
+        grace_s = self._settings.stuck_grace
+        log.critical(
+            "run() is still busy %.3g s after its deadline; this worker (pid %d) is replaced%s",
+            grace_s,
+            os.getpid(),
+            f"\n  {frames[-1]}" if frames else "",
+        )
+        until = time.monotonic() + grace_s
+        while self._admission.running > 1 and time.monotonic() < until:
+            time.sleep(0.05)
+        self._on_stuck()
+
+
+def log_failure(failure: Failure, status: int) -> None:
+    """Log where a request failed: as an error of the script, or as a warning about the client's."""
+    level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING
+    text = "\n".join(failure.log_lines())
+    extra = {"fields": {"error": failure.as_json()}}
+    log.log(level, "Encountered Exception: %s", text, extra=extra)
+
+
+def close_stream(reply: Reply) -> None:
+    """Close a generator that will not be read further, so that its `finally` blocks run now."""
+    close = getattr(reply.stream, "close", None)
+    if close is not None:
+        close()

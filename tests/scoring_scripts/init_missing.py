@@ -1,0 +1,6 @@
+"""Has no `init()`."""
+
+
+def run(data):
+    """Never reached."""
+    return data

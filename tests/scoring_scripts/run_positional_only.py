@@ -1,0 +1,10 @@
+"""Takes its input by position only."""
+
+
+def init():
+    """Never reached."""
+
+
+def run(data, /):
+    """Never reached."""
+    return data
