@@ -67,7 +67,7 @@ class Application:
         self._state = ServerState.STARTING
         self._start_error: Failure | None = None
         self._init_log = InitLog()
-        self._held: list[Transaction] = []
+        self._held: list[tuple[Transaction, bytes]] = []
         self._holding = threading.Lock()
         self._loaded: LoadedScript | None = None
         self._performer: Performer | None = None
@@ -157,8 +157,8 @@ class Application:
             self._state = ServerState.READY
             self._row.state = WorkerState.READY
             held, self._held = self._held, []
-        for transaction in held:
-            transaction.send(reply_from_flask(self.flask, transaction.environ))
+        for transaction, body in held:
+            self._route(transaction, body)
 
     def _start_telemetry(self) -> Any:
         settings = self.settings
@@ -232,20 +232,31 @@ class Application:
             transaction.ids = error.ids
             transaction.send(message_reply(error.status, error.message))
             return transaction
-        if transaction.path == "/score":
-            self._begin_scoring(transaction, body)
-        elif transaction.path != "/" or not self._hold(transaction):
-            transaction.send(reply_from_flask(self.flask, environ))
+        if not self._hold(transaction, body):
+            self._route(transaction, body)
         return transaction
 
-    def _hold(self, transaction: Transaction) -> bool:
-        """Keep `/` waiting until the script has loaded, as clients of the reference rely on."""
+    def _route(self, transaction: Transaction, body: bytes) -> None:
+        if transaction.path == "/score":
+            self._begin_scoring(transaction, body)
+        else:
+            transaction.send(reply_from_flask(self.flask, transaction.environ))
+
+    def _hold(self, transaction: Transaction, body: bytes) -> bool:
+        """Keep a request waiting that only a loaded script can answer; False when it need not.
+
+        `/` is among them, as clients of the reference rely on. Requests for `run()` itself wait in
+        the queue, where there is a bound.
+        """
         if self._state is not ServerState.STARTING:
+            return False
+        method = transaction.environ["REQUEST_METHOD"]
+        if transaction.path != "/" and (transaction.path != "/score" or method in ("GET", "POST")):
             return False
         with self._holding:
             if self._state is not ServerState.STARTING:
                 return False
-            self._held.append(transaction)
+            self._held.append((transaction, body))
             return True
 
     def _begin_scoring(self, transaction: Transaction, body: bytes) -> None:
@@ -280,7 +291,7 @@ class Application:
         """Answer everything that waits or runs with 503, for a quick end of the process."""
         with self._holding:
             held, self._held = self._held, []
-        for transaction in held:
+        for transaction, _ in held:
             _refuse(transaction, message)
         self.refuse_waiting(message)
         for call in self._admission.expire_all():
