@@ -17,7 +17,7 @@ from typing import Any
 from inference_server.admission import Admission
 from inference_server.cors import CorsPolicy
 from inference_server.errors import QueueFullError
-from inference_server.failures import Failure
+from inference_server.failures import Failure, place_of
 from inference_server.health import Health, ServerState
 from inference_server.loading import LoadedScript, load
 from inference_server.log_config import InitLog, load_user_logging
@@ -106,7 +106,7 @@ class Application:
             if self._cors is not None:
                 origins = ", ".join(self._cors.entries)
                 log.info("Enabling CORS for the following origins: %s", origins)
-            self._loaded = load(self.settings)
+            self._loaded = load(self.settings, self._note)
         except Exception as error:
             self._start_error, records = describe_start_failure(error, self.settings)
             self._state = ServerState.FAILED
@@ -117,6 +117,9 @@ class Application:
         finally:
             for logger in loggers:
                 logger.removeHandler(self._init_log)
+
+    def _note(self, text: str) -> None:
+        self._row.note = text
 
     # --- serving -----------------------------------------------------------------------------
 
@@ -143,6 +146,7 @@ class Application:
             when_idle=self.request_log.flush,
             on_stuck=self._replace_stuck_worker,
         )
+        self._note(f"run() at {place_of(self._loaded.scoring.script.run)}")
         telemetry = self._start_telemetry()
         self._admission.start_watchdog(performer)
         self._become_ready()

@@ -6,13 +6,14 @@ code that the user can edit.
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import os
 import site
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
@@ -133,6 +134,12 @@ def frame_of_code(code: CodeType) -> Frame:
     """The first line of a function, as a place."""
     source = linecache.getline(code.co_filename, code.co_firstlineno).strip()
     return Frame(display_path(code.co_filename), code.co_firstlineno, code.co_name, source)
+
+
+def place_of(function: Callable[..., object]) -> str:
+    """`score.py:12`: where a function is defined."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{display_path(code.co_filename)}:{code.co_firstlineno}" if code else "an unknown place"
 
 
 def where_is(thread_id: int) -> tuple[Frame, ...]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from inference_server.binding import choose_binding
+from inference_server.failures import display_path, place_of
 from inference_server.inference_schema_support import mend_on_import
 from inference_server.log_config import hook_print
 from inference_server.openapi import OpenApiDocuments, ServiceDescription, build_openapi_documents
@@ -35,8 +37,12 @@ class LoadedScript:
     loop: asyncio.AbstractEventLoop | None
 
 
-def load(settings: Settings) -> LoadedScript:
+def load(settings: Settings, note: Callable[[str], None]) -> LoadedScript:
     """Import the scoring script, run its `init()` and describe it.
+
+    Args:
+        settings: Which script, and how to describe it.
+        note: Told what user code runs next.
 
     Raises:
         StartError: The script cannot be served.
@@ -44,6 +50,7 @@ def load(settings: Settings) -> LoadedScript:
     hook_print()
     provide_reference_names()
     mend_on_import()
+    note(f"the import of {display_path(str(settings.script_path or 'main.py'))}")
     script = load_script(settings)
     binding = choose_binding(script)
     logging.getLogger("azmlinfsrv.user_script").info("%s", binding.description)
@@ -51,6 +58,7 @@ def load(settings: Settings) -> LoadedScript:
     if script.is_async or inspect.iscoroutinefunction(script.init):
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
+    note(f"init() at {place_of(script.init)}")
     run_init(script, loop)
     service = ServiceDescription(
         settings.service_name, settings.service_version, settings.service_path_prefix

@@ -86,12 +86,14 @@ class Performer:
     def _perform(self, call: ScoringCall, guard: Callable[..., Any]) -> None:
         transaction = call.transaction
         token = current_request.set(transaction.labels)
+        self._row.set_load(self._admission.running, self._admission.waiting)
         try:
             with FlaskContext(self._app, transaction.environ, transaction.ids):
                 reply, spent = self._scoring.answer(call.request, guard)
                 if self._take_answer(call, reply, spent):
                     self._stream(transaction, reply)
         finally:
+            self._row.set_load(self._admission.running - 1, self._admission.waiting)
             current_request.reset(token)
 
     async def _perform_async(self, call: ScoringCall) -> None:

@@ -57,6 +57,8 @@ _HISTOGRAMS = _REJECTIONS + 8
 _STATUSES = _HISTOGRAMS + len(Stage) * _HISTOGRAM
 _ROW = _STATUSES + LAST_STATUS - FIRST_STATUS + 1
 
+_NOTE_BYTES = 256
+
 
 @dataclass(frozen=True)
 class Histogram:
@@ -69,8 +71,9 @@ class Histogram:
 class Row:
     """One worker's part of the scoreboard."""
 
-    def __init__(self, cells: memoryview[float]) -> None:
+    def __init__(self, cells: memoryview[float], note: memoryview[int]) -> None:
         self._cells = cells
+        self._note = note
 
     @property
     def state(self) -> WorkerState:
@@ -96,6 +99,15 @@ class Row:
     def add_restart(self) -> None:
         """Count the replacement of a worker that died."""
         self._cells[_RESTARTS] += 1
+
+    @property
+    def note(self) -> str:
+        """What user code the worker is in when it is in any, for whoever finds it dead."""
+        return bytes(self._note).rstrip(b"\0").decode(errors="ignore")
+
+    @note.setter
+    def note(self, text: str) -> None:
+        self._note[:] = text.encode()[:_NOTE_BYTES].ljust(_NOTE_BYTES, b"\0")
 
     def set_load(self, running: int, waiting: int) -> None:
         """Store how many requests run and wait."""
@@ -141,6 +153,7 @@ class Row:
     def release(self) -> None:
         """Mark the row free for the next worker; its totals stay."""
         self.state = WorkerState.NONE
+        self.note = ""
         self.set_load(0, 0)
 
 
@@ -148,9 +161,16 @@ class Scoreboard:
     """The rows of all workers; survives any of them."""
 
     def __init__(self, rows: int = 1) -> None:
-        self._map = mmap.mmap(-1, rows * _ROW * 8)
-        cells = memoryview(self._map).cast("d")
-        self._rows = [Row(cells[i * _ROW : (i + 1) * _ROW]) for i in range(rows)]
+        size = rows * _ROW * 8
+        memory = memoryview(mmap.mmap(-1, size + rows * _NOTE_BYTES))
+        cells, notes = memory[:size].cast("d"), memory[size:]
+        self._rows = [
+            Row(
+                cells[i * _ROW : (i + 1) * _ROW],
+                notes[i * _NOTE_BYTES : (i + 1) * _NOTE_BYTES],
+            )
+            for i in range(rows)
+        ]
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)

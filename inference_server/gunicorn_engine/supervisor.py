@@ -32,7 +32,7 @@ MAX_FAILED_STARTS = 5
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 EARLY_DEATH_S = 1.0
-"""A worker that dies so soon after it was ready counts as one that failed to start."""
+"""A worker that dies so soon after it was ready is replaced after a pause, not at once."""
 
 
 class Role(enum.Enum):
@@ -79,7 +79,7 @@ class Fate:
 
     def __str__(self) -> str:
         if self.signal is None:
-            return f"exited with code {self.code}"
+            return f"exited with code {self.code}."
         try:
             name = signal.Signals(self.signal).name
         except ValueError:
@@ -201,19 +201,25 @@ class Supervisor(Arbiter):
 
     def _note_end(self, charge: Charge, fate: Fate) -> None:
         state, ready_at = charge.row.state, charge.row.ready_at
+        running, _ = charge.row.load
+        inside = state is WorkerState.STARTING or running > 0
+        where = f" It was in {charge.row.note}." if inside and charge.row.note else ""
         charge.worker.tmp.close()
         self.cfg.child_exit(self, charge.worker)
         charge.row.release()
         if fate.code != 0 and charge.role is not Role.RETIRING:
-            log.error("Worker (pid:%s) %s", fate.pid, fate)
+            log.error("Worker (pid:%s) %s%s", fate.pid, fate, where)
         if charge.role is Role.RETIRING:
             return
         if charge.role is Role.STANDBY:
             self._cancel_reload()
             return
         was_ready = charge.was_ready or state in (WorkerState.READY, WorkerState.STOPPING)
-        if was_ready and (fate.code == 0 or time.monotonic() - ready_at >= EARLY_DEATH_S):
+        if was_ready:
             charge.row.add_restart()
+            if time.monotonic() - ready_at < EARLY_DEATH_S:
+                # Something kills workers as soon as they are ready: do not keep the machine busy.
+                self.restarts.not_before = time.monotonic() + FIRST_PAUSE_S
             return
         if fate.code == START_FAILED and not self._ever_ready:
             raise HaltServer("Worker failed to boot.", START_FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -55,6 +56,8 @@ class ScoringWorker(Worker):
         self.loop = HttpLoop(
             self.sockets, self.cfg, self.settings, self.application, hooks, self.row
         )
+        # A segfault in a library tells in which line of the script it happened.
+        faulthandler.enable()
         # Python's own handlers only run once the main thread gets back to Python code.
         signal.set_wakeup_fd(self.loop.wake_descriptor, warn_on_full_buffer=False)
         thread = threading.Thread(target=self._run_loop, name="http", daemon=True)
