@@ -14,12 +14,13 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from inference_server import __version__
-from inference_server.errors import START_FAILED, SettingsError
+from inference_server.errors import START_FAILED, PortError, SettingsError
 from inference_server.settings import TABLE, Setting, Settings, option_rows
 
 log = logging.getLogger("azmlinfsrv")
 
 NOTHING_TO_SERVE = 1
+"""There is no script or no port; callers of the reference expect 1, not 2."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -68,6 +69,13 @@ def _announce(settings: Settings) -> Settings:
 def _serve(settings: Settings) -> NoReturn:
     if sys.platform == "win32":
         log.error("There is no engine for Windows in this version: run the server in WSL.")
+        sys.exit(NOTHING_TO_SERVE)
+    from inference_server.ports import check_addresses
+
+    try:
+        check_addresses(settings)
+    except PortError as error:
+        log.error("%s\n  hint: %s", error, error.hint)
         sys.exit(NOTHING_TO_SERVE)
     from inference_server.gunicorn_engine.server import serve
 

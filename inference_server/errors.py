@@ -1,13 +1,18 @@
 """What can go wrong, as far as a caller can do something about it.
 
 ServerError
-├── SettingsError            a value from the command line, environment or config file
-├── StartError               the server cannot start; exit code 3
-│   ├── ScriptError          the scoring script cannot be served as it is
-│   └── UserCodeError        the script's own code raised (import or `init()`)
-└── RequestError             this request is answered with a status below 500
-    ├── InvalidInputError    the input does not fit what `run()` takes (422)
-    └── QueueFullError       no place left in the queue (429)
+├── SettingsError              a value from the command line, environment or config file
+├── PortError                  an address cannot be listened on; exit code 1
+├── StartError                 the server cannot start; exit code 3
+│   ├── ScriptError            the scoring script cannot be served as it is
+│   ├── UserCodeError          the script's own code raised (import or `init()`)
+│   └── OpenApiFileError       a document of the user's cannot be served (in `openapi`)
+├── TelemetryUnavailable       telemetry was asked for and cannot start (in `telemetry`)
+└── RequestError               this request is answered with a status below 500
+    ├── InvalidInputError      the input does not fit what `run()` takes (422)
+    ├── QueueFullError         no place left in the queue (429)
+    ├── IdTooLongError         a request id is too long (431; in `request_ids`)
+    └── OpenApiVersionError    no document of the requested version (404; in `openapi`)
 """
 
 from __future__ import annotations
@@ -38,6 +43,14 @@ class SettingsError(ServerError):
     def __init__(self, problems: list[SettingProblem]) -> None:
         super().__init__("; ".join(f"{p.variable}: {p.message} ({p.where})" for p in problems))
         self.problems = problems
+
+
+class PortError(ServerError):
+    """An address cannot be listened on."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class StartError(ServerError):

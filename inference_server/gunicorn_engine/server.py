@@ -14,6 +14,7 @@ from inference_server.application import Application
 from inference_server.errors import START_FAILED
 from inference_server.gunicorn_engine.supervisor import Supervisor
 from inference_server.gunicorn_engine.worker import ScoringWorker
+from inference_server.ports import addresses
 from inference_server.scoreboard import Scoreboard
 from inference_server.settings import Settings
 from inference_server.wsgi import leave
@@ -63,11 +64,8 @@ class Server(GunicornApplication):
 
     def _ours(self) -> dict[str, Any]:
         settings = self.settings
-        addresses = [f"{_bracketed(settings.host)}:{settings.port}"]
-        if settings.separate_health:
-            addresses.insert(0, f"{_bracketed(settings.host)}:{settings.health_port or 5000}")
         ours: dict[str, Any] = {
-            "bind": addresses,
+            "bind": [f"{_bracketed(host)}:{port}" for host, port in addresses(settings)],
             "workers": settings.worker_count,
             "timeout": settings.worker_timeout,
             "graceful_timeout": settings.graceful_timeout,
@@ -105,7 +103,7 @@ class Server(GunicornApplication):
 
 
 def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith(("[", "unix")) else host
+    return f"[{host}]" if ":" in host else host
 
 
 def serve(settings: Settings) -> None:
