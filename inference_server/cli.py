@@ -16,6 +16,7 @@ from typing import NoReturn
 from inference_server import __version__
 from inference_server.errors import START_FAILED, PortError, SettingsError
 from inference_server.settings import TABLE, Setting, Settings, option_rows
+from inference_server.settings_help import describe_option
 
 log = logging.getLogger("azmlinfsrv")
 
@@ -115,18 +116,15 @@ def _add_option(parser: argparse.ArgumentParser, row: Setting) -> None:
     if not row.help:
         parser.add_argument(name, action="store_true", default=None, help=argparse.SUPPRESS)
     elif row.flag:
-        parser.add_argument(name, action="store_true", default=None, help=describe_option(row))
+        parser.add_argument(name, action="store_true", default=None, help=_escaped(row))
     else:
         parser.add_argument(
-            name, type=_checked(row), metavar=row.metavar, help=describe_option(row)
+            name, type=_checked(row), metavar=row.metavar, help=_escaped(row)
         )
 
 
-def describe_option(row: Setting) -> str:
-    """Help text of an option, with default and variable."""
-    default = "" if row.default in (None, False) else f" Default: {row.default}."
-    variable = f" [{row.variable}]" if row.reads_environment else ""
-    return f"{row.help}{default}{variable}".replace("%", "%%")
+def _escaped(row: Setting) -> str:
+    return describe_option(row).replace("%", "%%")
 
 
 def _checked(row: Setting) -> Callable[[str], str]:
@@ -167,6 +165,3 @@ def _write_environment(options: argparse.Namespace) -> None:
     shown = environ.get("SERVER_VERSION_LOG_RESPONSE_ENABLED", "true").lower() == "true"
     if shown:
         environ["HTTP_X_MS_SERVER_VERSION"] = f"azmlinfsrv/{__version__}"
-
-
-__all__ = ["describe_option", "main", "option_rows"]
