@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inference_server.admission import Admission
 from inference_server.cors import CorsPolicy
@@ -32,14 +32,18 @@ from inference_server.scoreboard import Rejection, Row, Scoreboard, WorkerState
 from inference_server.scoring_threads import use_short_switch_interval
 from inference_server.settings import Settings
 from inference_server.start_failures import describe_start_failure
-from inference_server.transaction import AnswerPolicy, Exchange, OnDone, Transaction
+from inference_server.transaction import AnswerPolicy, Exchange, Transaction
+
+if TYPE_CHECKING:
+    from inference_server.request_telemetry import RequestTelemetry
 
 log = logging.getLogger("azmlinfsrv")
 
 SHUTTING_DOWN = "The server is shutting down."
 REPLACED = "This worker is being replaced because run() is stuck. Try again."
 
-TELEMETRY_FLUSH_S = 2.0
+TELEMETRY_FLUSH_S = 1.0
+"""How long the end of a process may wait for telemetry to be sent."""
 
 
 class Application:
@@ -71,7 +75,7 @@ class Application:
         self._holding = threading.Lock()
         self._loaded: LoadedScript | None = None
         self._performer: Performer | None = None
-        self._on_done: OnDone | None = None
+        self._telemetry: RequestTelemetry | None = None
         origins = settings.access_control_allow_origins
         self._cors = CorsPolicy(origins) if origins else None
         self._admission: Admission[ScoringCall] = Admission(
@@ -92,8 +96,11 @@ class Application:
 
     # --- loading -----------------------------------------------------------------------------
 
-    def load(self) -> None:
+    def load(self, *, before_fork: bool = False) -> None:
         """Import the scoring script and run its `init()` on this thread.
+
+        Args:
+            before_fork: Others will serve what is loaded here; threads would not survive the fork.
 
         Raises:
             Exception: Whatever makes the script unservable; it has been logged.
@@ -101,6 +108,8 @@ class Application:
         loggers = [logging.getLogger("azmlinfsrv"), logging.getLogger()]
         try:
             load_user_logging(self.settings)
+            if not before_fork:
+                self._start_telemetry()
             for logger in loggers:
                 logger.addHandler(self._init_log)
             if self._cors is not None:
@@ -113,6 +122,9 @@ class Application:
             self._row.state = WorkerState.FAILED
             for record in records:
                 log.error("%s", record)
+            if self._telemetry is not None:
+                self._telemetry.record_start_failure(self._start_error)
+                self._telemetry.shutdown(TELEMETRY_FLUSH_S)
             raise
         finally:
             for logger in loggers:
@@ -147,13 +159,13 @@ class Application:
             on_stuck=self._replace_stuck_worker,
         )
         self._note(f"run() at {place_of(self._loaded.scoring.script.run)}")
-        telemetry = self._start_telemetry()
+        self._start_telemetry()
         self._admission.start_watchdog(performer)
         self._become_ready()
         on_ready()
         performer.threads.serve()
-        if telemetry is not None:
-            telemetry.shutdown(TELEMETRY_FLUSH_S)
+        if self._telemetry is not None:
+            self._telemetry.shutdown(TELEMETRY_FLUSH_S)
 
     def _become_ready(self) -> None:
         log.info("Worker with pid %d ready for serving traffic", os.getpid())
@@ -164,19 +176,17 @@ class Application:
         for transaction, body in held:
             self._route(transaction, body)
 
-    def _start_telemetry(self) -> Any:
+    def _start_telemetry(self) -> None:
         settings = self.settings
-        if not (settings.appinsights_enabled and settings.appinsights_instrumentation_key):
-            return None
+        wanted = settings.appinsights_enabled and settings.appinsights_instrumentation_key
+        if not wanted or self._telemetry is not None:
+            return
         from inference_server.request_telemetry import RequestTelemetry, TelemetryUnavailable
 
         try:
-            telemetry = RequestTelemetry.start(settings)
+            self._telemetry = RequestTelemetry.start(settings)
         except TelemetryUnavailable as error:
             log.warning("Application Insights telemetry is off: %s", error)
-            return None
-        self._on_done = telemetry
-        return telemetry
 
     def stop(self) -> None:
         """Let `serve` return once everything in the queue has been answered."""
@@ -229,7 +239,7 @@ class Application:
             body: The whole body.
             exchange: Where the answer goes, now or later, from any thread.
         """
-        transaction = Transaction(environ, exchange, self._policy, self._on_done)
+        transaction = Transaction(environ, exchange, self._policy, self._telemetry)
         try:
             transaction.ids = read_ids(environ)
         except IdTooLongError as error:

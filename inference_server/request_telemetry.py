@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from inference_server.failures import Failure
 from inference_server.performer import ScoringCall
 from inference_server.replies import RUN_FAILED, Reply
 from inference_server.settings import Settings
@@ -91,6 +92,10 @@ class RequestTelemetry:
                 ids.request_id,
                 client_id,
             )
+
+    def record_start_failure(self, failure: Failure) -> None:
+        """Record why the scoring script cannot be served."""
+        self._telemetry.record_exception(ScriptFailure(failure.summary), "", "")
 
     def shutdown(self, timeout_s: float) -> None:
         """Send what is left, for at most so long."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from tests.ingestion import Ingestion
 from tests.servers import ServerProcess
 
 _SERVER_PREFIXES = ("AZUREML_", "AML_", "AZML_", "SERVICE_", "WORKER_", "GUNICORN_")
@@ -91,3 +93,16 @@ def pytest_runtest_makereport(
             if isinstance(value, ServerProcess):
                 report.sections.append((f"log of {name}", value.log_tail()))
     return report
+
+
+@pytest.fixture
+def ingestion() -> Iterator[Ingestion]:
+    """Run an endpoint that keeps what is posted to it."""
+    server = Ingestion()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.answer.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()

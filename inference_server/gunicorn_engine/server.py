@@ -84,7 +84,7 @@ class Server(GunicornApplication):
         row = Scoreboard().take_row()
         application = Application(self.settings, scoreboard, row, give_up=leave)
         try:
-            application.load()
+            application.load(before_fork=True)
         except Exception:  # noqa: BLE001 - whatever it is, it has been logged for the user
             sys.exit(START_FAILED)
         return application

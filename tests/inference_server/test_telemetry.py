@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import logging
 import os
 import socket
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -33,6 +29,7 @@ from inference_server.telemetry import (
     instrumentation_key_is_valid,
     start_telemetry,
 )
+from tests.ingestion import Ingestion
 
 KEY = "0A1B2C3D-1111-2222-3333-444455556666"
 EXTRAS = (
@@ -41,67 +38,6 @@ EXTRAS = (
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED",
     "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED",
 )
-
-
-class Ingestion(ThreadingHTTPServer):
-    """Stands for Application Insights: keeps what is posted and answers as told."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), IngestionHandler)
-        self.envelopes: list[dict[str, Any]] = []
-        self.status = 200
-        self.errors: list[dict[str, Any]] = []
-        self.answer = threading.Event()
-        self.answer.set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def of_type(self, base_type: str) -> list[dict[str, Any]]:
-        return [e for e in self.envelopes if e["data"]["baseType"] == base_type]
-
-
-class IngestionHandler(BaseHTTPRequestHandler):
-    server: Ingestion
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        envelopes = json.loads(body)
-        self.server.answer.wait(30)
-        self.server.envelopes += envelopes
-        accepted = len(envelopes) - len(self.server.errors)
-        answer = json.dumps(
-            {
-                "itemsReceived": len(envelopes),
-                "itemsAccepted": accepted,
-                "errors": self.server.errors,
-            }
-        ).encode()
-        self.send_response(self.server.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing: the envelopes are what a test reads."""
-
-
-@pytest.fixture
-def ingestion() -> Iterator[Ingestion]:
-    server = Ingestion()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.answer.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture(autouse=True)
