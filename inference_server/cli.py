@@ -118,9 +118,7 @@ def _add_option(parser: argparse.ArgumentParser, row: Setting) -> None:
     elif row.flag:
         parser.add_argument(name, action="store_true", default=None, help=_escaped(row))
     else:
-        parser.add_argument(
-            name, type=_checked(row), metavar=row.metavar, help=_escaped(row)
-        )
+        parser.add_argument(name, type=_checked(row), metavar=row.metavar, help=_escaped(row))
 
 
 def _escaped(row: Setting) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,9 @@ def find_config_file(environ: Mapping[str, str]) -> ConfigFile:
     A file that the user named must be a JSON object. A `config.json` that merely lies in
     `AML_APP_ROOT` or beside the script is read only if it holds a key of ours: model folders often
     bring a `config.json` of their own.
+
+    Raises:
+        SettingsError: The file is no JSON object.
     """
     named = environ.get("AZUREML_CONFIG_FILE")
     if named and _is_filled(Path(named)):
@@ -53,20 +57,21 @@ def find_config_file(environ: Mapping[str, str]) -> ConfigFile:
     folders = [app_root, (app_root / script).parent] if script else [app_root]
     for folder in folders:
         path = folder / "config.json"
-        if _is_filled(path):
-            return _unnamed(path)
+        if _is_filled(path) and _is_ours(path):
+            return ConfigFile(path, _read_object(path))
     return ConfigFile()
 
 
-def _unnamed(path: Path) -> ConfigFile:
+def _is_ours(path: Path) -> bool:
+    """Whether a file that nobody named holds, or was meant to hold, a key of ours."""
     try:
-        values = _read_object(path)
+        found = _read_object(path).keys() & BY_VARIABLE.keys()
     except SettingsError:
-        values = {}
-    if not values.keys() & BY_VARIABLE.keys():
+        content = path.read_bytes() if os.access(path, os.R_OK) else b""
+        found = {name for name in BY_VARIABLE if f'"{name}"'.encode() in content}
+    if not found:
         log.debug("Not a config file of this server, left alone: %s", path)
-        return ConfigFile()
-    return ConfigFile(path, values)
+    return bool(found)
 
 
 def _is_filled(path: Path) -> bool:
@@ -78,8 +83,9 @@ def _is_filled(path: Path) -> bool:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        # As bytes, so that a byte order mark, which editors on Windows write, is understood.
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
         message = f"Invalid config file!: {error}"
         raise SettingsError([SettingProblem("AZUREML_CONFIG_FILE", message, str(path))]) from None
     if not isinstance(values, dict):

@@ -18,6 +18,9 @@ class CorsPolicy:
     An entry matches an origin exactly (case-insensitively), as a regular expression if it looks
     like one, or, when it has no scheme, the host and port of an origin with any scheme. `*` allows
     all.
+
+    Raises:
+        ValueError: An entry looks like a regular expression, but is none.
     """
 
     def __init__(self, origins: str) -> None:
@@ -25,7 +28,7 @@ class CorsPolicy:
         self._any = "*" in self.entries
         self._exact = {entry.lower() for entry in self.entries}
         self._patterns = [
-            re.compile(entry, re.IGNORECASE)
+            _pattern(entry)
             for entry in self.entries
             if entry != "*" and any(sign in entry for sign in _REGEX_SIGNS)
         ]
@@ -41,9 +44,14 @@ class CorsPolicy:
         )
 
     def add_to(self, headers: Headers, environ: dict[str, Any]) -> None:
-        """Add the headers for a request's origin; none when it has none or is not allowed."""
+        """Add the headers for a request's origin; none when it has none or is not allowed.
+
+        A script that allows origins by itself has the last word.
+        """
         origin = environ.get("HTTP_ORIGIN")
         if not origin or not self.allows(origin):
+            return
+        if any(name.lower() == "access-control-allow-origin" for name, _ in headers):
             return
         headers.append(("Access-Control-Allow-Origin", origin))
         method = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD", "").upper()
@@ -53,3 +61,13 @@ class CorsPolicy:
                 headers.append(("Access-Control-Allow-Headers", requested))
             headers.append(("Access-Control-Allow-Methods", ", ".join(ALLOWED_METHODS)))
         headers.append(("Vary", "Origin"))
+
+
+def _pattern(entry: str) -> re.Pattern[str]:
+    try:
+        return re.compile(entry, re.IGNORECASE)
+    except re.error as error:
+        raise ValueError(
+            f"`{entry}` is read as a regular expression, but is none: {error} "
+            "(`.*` stands for any characters)"
+        ) from None

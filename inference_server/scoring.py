@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from http import HTTPStatus
@@ -163,6 +164,8 @@ def _reply_of_response(response: flask.Response, request: ScoringInput) -> Reply
     if not 100 <= status <= 999:  # noqa: PLR2004 - the range of HTTP status codes
         raise InvalidResponseError(f"status must be from 100 to 999, not {status}")
     reason = response.status.partition(" ")[2] or HTTP_STATUS_CODES.get(status, "UNKNOWN").upper()
+    if not _FIELD_TEXT.fullmatch(reason):
+        raise InvalidResponseError(f"the reason phrase cannot be sent: {reason!r}")
     headers = list(response.get_wsgi_headers(request.environ).items())
     for name, value in headers:
         _check_header(name, value)
@@ -196,13 +199,17 @@ def _bytes_only(chunks: Iterator[Any], response: flask.Response) -> Iterator[byt
         response.close()
 
 
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""Name of a header: a token of RFC 9110, section 5.6.2."""
+
+_FIELD_TEXT = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+"""Value of a header, or a reason phrase: RFC 9110, section 5.5."""
+
+
 def _check_header(name: str, value: str) -> None:
-    try:
-        value.encode("latin-1")
-        name.encode("ascii")
-    except UnicodeEncodeError:
+    if not _TOKEN.fullmatch(name):
+        raise InvalidResponseError(f"{name!r} cannot be the name of a header")
+    if not _FIELD_TEXT.fullmatch(value):
         raise InvalidResponseError(
             f"header {name!r} has characters that HTTP cannot carry: {value!r}"
-        ) from None
-    if any(ord(c) < 32 and c != "\t" for c in value) or not name:  # noqa: PLR2004 - controls
-        raise InvalidResponseError(f"header {name!r} has control characters: {value!r}")
+        )

@@ -87,8 +87,8 @@ def seconds(minimum: float) -> Parser:
 
     def parse(value: Any) -> float:
         try:
-            number = float(value)
-        except (TypeError, ValueError):
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not (number >= minimum and math.isfinite(number)):
             raise ValueError(f"Input should be a number of seconds, {minimum:g} or more")
@@ -141,9 +141,19 @@ def choice(*allowed: str) -> Parser:
 def log_level(value: Any) -> str:
     """A level name of the `logging` module."""
     word = str(value).strip().upper()
+    word = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(word, word)
     if word not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
         raise ValueError("Input should be one of: DEBUG, INFO, WARNING, ERROR, CRITICAL")
     return word
+
+
+def origins(value: Any) -> str:
+    """A comma-separated list of origins, each exact or a regular expression."""
+    listed = text(value)
+    from inference_server.cors import CorsPolicy  # only paid for by those who set it
+
+    CorsPolicy(listed)
+    return listed
 
 
 # --- the table -------------------------------------------------------------------------------
@@ -159,6 +169,7 @@ def _setting(
     option: bool = True,
     flag: bool = False,
     reads_environment: bool = True,
+    secret: bool = False,
 ) -> T:
     row = {
         "variable": variable,
@@ -169,7 +180,7 @@ def _setting(
         "flag": flag,
         "reads_environment": reads_environment,
     }
-    return field(default=default, metadata=row)
+    return field(default=default, metadata=row, repr=not secret)
 
 
 @dataclass(frozen=True)
@@ -205,12 +216,12 @@ class Settings:
     )
     appinsights_instrumentation_key: str | None = _setting(
         None, "AML_APP_INSIGHTS_KEY", text, "Send telemetry to this Application Insights resource.",
-        metavar="KEY",
+        secret=True, metavar="KEY",
     )  # fmt: skip
     access_control_allow_origins: str | None = _setting(
         None,
         "AML_CORS_ORIGINS",
-        text,
+        origins,
         "Comma-separated origins that browsers may call from.",
         metavar="LIST",
     )
@@ -462,14 +473,18 @@ def read_settings(
 def _sources(
     environ: Mapping[str, str], file_values: Mapping[str, Any], file_name: str
 ) -> list[tuple[str, tuple[Any, str]]]:
-    """(variable, (raw value, where)) in rising precedence; unset and null values left out."""
+    """(variable, (raw value, where)) in rising precedence.
+
+    Left out: null in the file, and variables that are set to nothing, as `VARIABLE=` in a shell or
+    a Dockerfile does.
+    """
     pairs: list[tuple[str, tuple[Any, str]]] = []
     for source, where in ((file_values, file_name), (environ, "environment variable")):
-        for key, raw in source.items():
-            name = _OTHER_VARIABLES.get(key, key)
-            row = BY_VARIABLE.get(name)
-            if raw is None or row is None or name == "TRANSPORT_PROTOCOL":
+        # Second names first, so that the name of the table wins where both are set.
+        for key in (*_OTHER_VARIABLES, *BY_VARIABLE):
+            raw = source.get(key)
+            if raw is None or key == "TRANSPORT_PROTOCOL" or (source is environ and raw == ""):
                 continue
-            place = f"{where}: {key}" if where == "environment variable" else where
-            pairs.append((name, (raw, place)))
+            place = f"{where}: {key}" if source is environ else where
+            pairs.append((_OTHER_VARIABLES.get(key, key), (raw, place)))
     return pairs

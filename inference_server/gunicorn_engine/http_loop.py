@@ -278,7 +278,7 @@ class HttpLoop:
             self.resume(connection)
         elif connection.incoming.buffered > READ_SIZE:
             # Pipelined faster than answered: let the kernel hold the client back.
-            self._watch(connection, 0)
+            self._watch(connection, connection.events & ~selectors.EVENT_READ)
 
     def resume(self, connection: Connection) -> None:
         """Go on with a connection whose answer has been sent, or that has new bytes."""

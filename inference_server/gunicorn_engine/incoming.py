@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +19,7 @@ MAX_HEAD = 256 * 1024
 """A head that has not ended after so many bytes is refused; gunicorn's own limits are below it."""
 
 _HEAD_END = b"\r\n\r\n"
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
 
 class Progress(enum.Enum):
@@ -127,7 +129,7 @@ class IncomingRequests:
         return bool(buffer) and (
             not 65 <= buffer[0] <= 90  # noqa: PLR2004 - methods are upper-case ASCII letters
             or len(buffer) > MAX_HEAD
-            or buffer.count(b"\n") != buffer.count(b"\r\n")
+            or _BARE_LINE_FEED.search(buffer, max(0, self._scanned - 1)) is not None
         )
 
     def _check_length(self, reader: Any) -> None:
