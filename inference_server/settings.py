@@ -159,7 +159,7 @@ def origins(value: Any) -> str:
 # --- the table -------------------------------------------------------------------------------
 
 
-def _setting(
+def _setting(  # noqa: PLR0913 - the columns of the table
     default: T,
     variable: str,
     parse: Parser,
