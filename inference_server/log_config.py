@@ -14,10 +14,16 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from inference_server.request_context import RequestLabels, current_request
 from inference_server.settings import Settings
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    # Subscriptable at run time only from Python 3.11 on.
+    _StreamHandler = logging.StreamHandler
 
 LINE = "%(asctime)s %(levelname).1s [%(process)d] %(name)s - %(message)s"
 """Shape of a text line: UTC time, level letter, process id, logger, message."""
@@ -149,7 +155,7 @@ class InitLog(logging.Handler):
         return list(self._lines)
 
 
-class LineHandler(logging.StreamHandler[TextIO]):
+class LineHandler(_StreamHandler):
     """Writes whole lines, each at once unless it was deferred.
 
     Request lines are deferred until the thread that works has nothing else to do: under load many
