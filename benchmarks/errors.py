@@ -1,0 +1,20 @@
+"""What can go wrong in a run.
+
+BenchmarkError
+├── InstallError   a server under test could not be installed
+└── MeasureError   a server did not do what its workload needs, so there is no figure
+"""
+
+from __future__ import annotations
+
+
+class BenchmarkError(Exception):
+    """The run cannot go on; the message says why."""
+
+
+class InstallError(BenchmarkError):
+    """A server under test could not be installed."""
+
+
+class MeasureError(BenchmarkError):
+    """A server did not do what its workload needs, so there is no figure."""
