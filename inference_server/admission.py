@@ -33,7 +33,15 @@ class CallState(enum.Enum):
 class Call:
     """One scoring request on its way through admission; times are `time.monotonic` seconds."""
 
-    __slots__ = ("interruptible", "overdue_at", "queued_at", "started_at", "state", "thread_id")
+    __slots__ = (
+        "interrupted",
+        "interruptible",
+        "overdue_at",
+        "queued_at",
+        "started_at",
+        "state",
+        "thread_id",
+    )
 
     def __init__(self) -> None:
         self.state = CallState.QUEUED
@@ -42,6 +50,7 @@ class Call:
         self.overdue_at = math.inf
         self.thread_id = 0
         self.interruptible = False
+        self.interrupted = False
 
     @property
     def queued_s(self) -> float:
@@ -71,6 +80,7 @@ class Admission(Generic[C]):
         max_queue: Calls that may wait.
         deadline_s: Seconds one call may run, or None.
         grace_s: Seconds after the deadline before a call counts as stuck.
+        report: Told of the numbers of running and waiting calls whenever they change.
     """
 
     def __init__(
@@ -80,6 +90,7 @@ class Admission(Generic[C]):
         max_queue: int,
         deadline_s: float | None,
         grace_s: float,
+        report: Callable[[int, int], None] = lambda running, waiting: None,
     ) -> None:
         self.places = places
         self._capacity = places + max_queue
@@ -93,6 +104,7 @@ class Admission(Generic[C]):
         self._put: Callable[[C | None], object] = self._early.append
         self._mean_s = 0.1
         self._stopped = threading.Event()
+        self._report = report
 
     def deliver_to(self, put: Callable[[C | None], object]) -> None:
         """Hand submitted calls to this function; None means that no more will come.
@@ -114,6 +126,7 @@ class Admission(Generic[C]):
             if len(self._queued) + len(self._running) >= self._capacity:
                 raise QueueFullError(self._retry_after_s())
             self._queued.add(call)
+            self._report(len(self._running), len(self._queued))
             self._put(call)
 
     def abandon(self, call: C) -> bool:
@@ -123,6 +136,7 @@ class Admission(Generic[C]):
                 return False
             call.state = CallState.ABANDONED
             self._queued.discard(call)
+            self._report(len(self._running), len(self._queued))
             return True
 
     def abandon_all(self) -> list[C]:
@@ -149,6 +163,7 @@ class Admission(Generic[C]):
                 call.overdue_at = call.started_at + self._deadline_s
             self._queued.discard(call)
             self._running.add(call)
+            self._report(len(self._running), len(self._queued))
             return True
 
     def claim(self, call: C) -> bool:
@@ -165,6 +180,7 @@ class Admission(Generic[C]):
         with self._lock:
             self._running.discard(call)
             self._reported.discard(call)
+            self._report(len(self._running), len(self._queued))
             self._mean_s += 0.2 * (time.monotonic() - call.started_at - self._mean_s)
 
     @property

@@ -84,6 +84,7 @@ class Application:
             # Stopped at a breakpoint, run() may take as long as the developer does.
             deadline_s=None if settings.debug_port else settings.deadline_s,
             grace_s=settings.stuck_grace,
+            report=lambda running, waiting: self._row.set_load(running, waiting),
         )
         self.attach(row)
 
@@ -211,6 +212,11 @@ class Application:
         """No scoring request runs or waits."""
         return self._admission.is_idle
 
+    @property
+    def is_saturated(self) -> bool:
+        """The next scoring request would have to wait."""
+        return self._admission.running + self._admission.waiting >= self._admission.places
+
     def load_now(self) -> tuple[int, int]:
         """Calls of `run()` going on, requests waiting."""
         return self._admission.running, self._admission.waiting
@@ -226,7 +232,6 @@ class Application:
 
     def metrics(self, accept: str) -> tuple[str, bytes]:
         """Content type and body of `/metrics`, over all workers."""
-        self._row.set_load(*self.load_now())
         return render_metrics(self._scoreboard, accept)
 
     # --- requests ----------------------------------------------------------------------------
@@ -274,6 +279,9 @@ class Application:
             return True
 
     def _begin_scoring(self, transaction: Transaction, body: bytes) -> None:
+        if self._state is ServerState.FAILED:
+            _refuse(transaction, REPLACED)
+            return
         performer = self._performer
         at_once = performer.reply_at_once(transaction) if performer else None
         if at_once is not None:
@@ -289,12 +297,21 @@ class Application:
             transaction.send(reply)
 
     def client_gone(self, transaction: Transaction) -> bool:
-        """Free the place that a request holds in the queue; False when it is not in the queue."""
+        """Free the place that a request holds in the queue; False when it is not waiting."""
         call = transaction.call
-        if not isinstance(call, ScoringCall) or not self._admission.abandon(call):
-            return False
-        self._row.count_rejection(Rejection.CLIENT_GONE)
-        return True
+        if isinstance(call, ScoringCall):
+            left = self._admission.abandon(call)
+        else:
+            left = self._unhold(transaction)
+        if left:
+            self._row.count_rejection(Rejection.CLIENT_GONE)
+        return left
+
+    def _unhold(self, transaction: Transaction) -> bool:
+        with self._holding:
+            count = len(self._held)
+            self._held = [held for held in self._held if held[0] is not transaction]
+            return len(self._held) < count
 
     def refuse_waiting(self, message: str) -> None:
         """Answer everything in the queue with 503."""

@@ -12,12 +12,12 @@ from typing import Any
 
 import flask
 
-from inference_server.admission import Admission, Call
+from inference_server.admission import Admission, Call, CallState
 from inference_server.binding import ScoringInput
-from inference_server.failures import Failure
+from inference_server.failures import Failure, describe, frame_of_code
 from inference_server.flask_context import FlaskContext
 from inference_server.loading import LoadedScript
-from inference_server.replies import Reply
+from inference_server.replies import INTERNAL_ERROR, Reply, message_reply
 from inference_server.request_context import current_request
 from inference_server.routes import score_method_reply
 from inference_server.scoreboard import Rejection, Row, Stage
@@ -86,39 +86,54 @@ class Performer:
     def _perform(self, call: ScoringCall, guard: Callable[..., Any]) -> None:
         transaction = call.transaction
         token = current_request.set(transaction.labels)
-        self._row.set_load(self._admission.running, self._admission.waiting)
         try:
             with FlaskContext(self._app, transaction.environ, transaction.ids):
                 reply, spent = self._scoring.answer(call.request, guard)
-                if self._take_answer(call, reply, spent):
+                if not self._claim(call, reply, spent):
+                    close_stream(reply)
+                elif reply.stream is None:
+                    transaction.send(reply)
+                else:
                     self._stream(transaction, reply)
+        except Exception as error:  # noqa: BLE001 - ours; logged there
+            self._give_up(call, error)
         finally:
-            self._row.set_load(self._admission.running - 1, self._admission.waiting)
             current_request.reset(token)
 
     async def _perform_async(self, call: ScoringCall) -> None:
         transaction = call.transaction
         current_request.set(transaction.labels)
-        with FlaskContext(self._app, transaction.environ, transaction.ids):
-            call.interruptible = True
-            reply, spent = await self._scoring.answer_async(call.request)
-            call.interruptible = False
-            if self._take_answer(call, reply, spent):
-                await self._stream_async(transaction, reply)
+        try:
+            with FlaskContext(self._app, transaction.environ, transaction.ids):
+                call.interruptible = True
+                reply, spent = await self._scoring.answer_async(call.request)
+                call.interruptible = False
+                if not self._claim(call, reply, spent):
+                    await close_async_stream(reply)
+                elif reply.stream is None:
+                    transaction.send(reply)
+                else:
+                    await self._stream_async(transaction, reply)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._give_up(call, error)
 
-    def _take_answer(self, call: ScoringCall, reply: Reply, spent: float) -> bool:
-        """Send an answer unless the deadline's was sent; True when a stream is still to be sent."""
+    def _claim(self, call: ScoringCall, reply: Reply, spent: float) -> bool:
+        """Account for an answer and become the one who sends it; False when it comes too late."""
         if not self._admission.claim(call):
-            close_stream(reply)
             return False
         self._row.observe(Stage.QUEUE, call.queued_s)
         self._row.observe(Stage.RUN, spent)
         if reply.failure is not None:
             log_failure(reply.failure, reply.code)
-        if reply.stream is None:
-            call.transaction.send(reply)
-            return False
         return True
+
+    def _give_up(self, call: ScoringCall, error: Exception) -> None:
+        """Part with a request after an error of ours; the place it held must not be lost."""
+        log.error("A request was given up because of an internal error", exc_info=error)
+        if self._admission.claim(call):
+            call.transaction.send(message_reply(500, INTERNAL_ERROR))
+        elif call.state is CallState.ANSWERED:
+            call.transaction.exchange.finish(complete=False)
 
     def _stream(self, transaction: Transaction, reply: Reply) -> None:
         complete = False
@@ -131,7 +146,7 @@ class Performer:
             complete = True
         except ClientGoneError:
             self._row.count_rejection(Rejection.CLIENT_GONE)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's generator
+        except BaseException as error:  # noqa: BLE001 - the user's generator raises anything
             self._break_off(transaction, reply, error)
         finally:
             close_stream(reply)
@@ -152,10 +167,12 @@ class Performer:
             complete = True
         except ClientGoneError:
             self._row.count_rejection(Rejection.CLIENT_GONE)
-        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as above
             self._break_off(transaction, reply, error)
         finally:
-            await chunks.aclose()
+            await close_async_stream(reply)
             transaction.exchange.finish(complete=complete)
             transaction.account(reply, "N/A")
 
@@ -179,7 +196,11 @@ class Performer:
 
     def overdue(self, call: ScoringCall) -> None:
         """Answer a call whose deadline has passed, and interrupt its `run()`."""
-        reply = self._scoring.overdue_reply(self.threads.frames(call))
+        frames = self.threads.frames(call)
+        code = self._scoring.script.run_code
+        if not frames and code is not None:
+            frames = (frame_of_code(code),)
+        reply = self._scoring.overdue_reply(frames)
         token = current_request.set(call.transaction.labels)
         self._row.count_rejection(Rejection.DEADLINE)
         call.transaction.send(reply)
@@ -216,4 +237,17 @@ def close_stream(reply: Reply) -> None:
     """Close a generator that will not be read further, so that its `finally` blocks run now."""
     close = getattr(reply.stream, "close", None)
     if close is not None:
-        close()
+        try:
+            close()
+        except BaseException as error:  # noqa: BLE001 - the user's clean-up raises anything
+            log_failure(describe(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+async def close_async_stream(reply: Reply) -> None:
+    """`close_stream` for a generator that is asynchronous."""
+    aclose = getattr(reply.stream, "aclose", None)
+    if aclose is not None:
+        try:
+            await aclose()
+        except BaseException as error:  # noqa: BLE001 - as above
+            log_failure(describe(error), HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -9,13 +9,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Generic
 
-from inference_server.admission import Admission, C, Call
-from inference_server.failures import Frame, user_frames, where_is
+from inference_server.admission import Admission, C
+from inference_server.failures import Frame, user_frames
 from inference_server.scoring import OverdueError
 
 _INTERRUPT = getattr(signal, "SIGUSR2", None)
@@ -24,14 +24,6 @@ _INTERRUPT = getattr(signal, "SIGUSR2", None)
 
 Guard = Callable[[Callable[[Any], Any], Any], Any]
 """Calls a function with an argument so that `interrupt` reaches it, and nothing after it."""
-
-
-def _call_interruptibly(call: Call, function: Callable[[Any], Any], argument: Any) -> Any:
-    call.interruptible = True
-    try:
-        return function(argument)
-    finally:
-        call.interruptible = False
 
 
 class SyncScoringThreads(Generic[C]):
@@ -54,6 +46,7 @@ class SyncScoringThreads(Generic[C]):
         self._when_idle = when_idle
         self._inbox: queue.SimpleQueue[C | None] = queue.SimpleQueue()
         self._current: C | None = None
+        self._interrupting = threading.Lock()
         admission.deliver_to(self._inbox.put)
 
     def serve(self) -> None:
@@ -72,23 +65,23 @@ class SyncScoringThreads(Generic[C]):
 
     def interrupt(self, call: C) -> None:
         """Raise `OverdueError` inside the `run()` of an overdue call, if it is still in there."""
-        if not call.interruptible:
-            return
-        on_main_thread = call.thread_id == threading.main_thread().ident
-        if (
-            on_main_thread
-            and _INTERRUPT is not None
-            and signal.getsignal(_INTERRUPT) == self._raise_overdue
-        ):
-            signal.pthread_kill(call.thread_id, _INTERRUPT)
-            return
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(call.thread_id), ctypes.py_object(OverdueError)
-        )
+        with self._interrupting:
+            if not call.interruptible:
+                return
+            on_main_thread = call.thread_id == threading.main_thread().ident
+            if (
+                on_main_thread
+                and _INTERRUPT is not None
+                and signal.getsignal(_INTERRUPT) == self._raise_overdue
+            ):
+                signal.pthread_kill(call.thread_id, _INTERRUPT)
+                return
+            call.interrupted = True
+            _set_async_exception(call.thread_id, OverdueError)
 
     def frames(self, call: C) -> tuple[Frame, ...]:
-        """The user frames that a running call is in, outermost first."""
-        return where_is(call.thread_id)
+        """The user frames that a running call is in, outermost first; none outside of `run()`."""
+        return user_frames(_stack(call.thread_id, inside=SyncScoringThreads._call.__code__))
 
     def _work(self, *, first: bool = False) -> None:
         inbox, admission = self._inbox, self._admission
@@ -103,12 +96,23 @@ class SyncScoringThreads(Generic[C]):
             if first:
                 self._current = call
             try:
-                self._perform(call, partial(_call_interruptibly, call))
+                self._perform(call, partial(self._call, call))
             except OverdueError:
                 # The interrupt arrived just after run() had returned; its call is answered.
                 continue
             finally:
                 admission.end(call)
+
+    def _call(self, call: C, function: Callable[[Any], Any], argument: Any) -> Any:
+        call.interruptible = True
+        try:
+            return function(argument)
+        finally:
+            with self._interrupting:
+                call.interruptible = False
+                if call.interrupted:
+                    # Not raised yet, it would hit whatever this thread does next.
+                    _set_async_exception(call.thread_id, None)
 
     def _raise_overdue(self, signum: int, frame: FrameType | None) -> None:
         call = self._current
@@ -139,13 +143,21 @@ class AsyncScoringThread(Generic[C]):
     def interrupt(self, call: C) -> None:
         """Cancel the task of an overdue call."""
         task = self._tasks.get(call)
-        if task is not None and call.interruptible:
-            self._loop.call_soon_threadsafe(task.cancel)
+        if task is not None:
+            self._loop.call_soon_threadsafe(self._cancel, call, task)
 
     def frames(self, call: C) -> tuple[Frame, ...]:
         """The user frames that a running call is in, outermost first."""
         task = self._tasks.get(call)
-        return user_frames(task.get_stack()) if task is not None else where_is(call.thread_id)
+        coroutine: Any = task.get_coro() if task is not None else None
+        if coroutine is None or coroutine.cr_running:
+            return user_frames(_stack(call.thread_id, inside=asyncio.Handle._run.__code__))
+        return user_frames(_awaited(coroutine))
+
+    @staticmethod
+    def _cancel(call: C, task: asyncio.Task[None]) -> None:
+        if call.interruptible:
+            task.cancel()
 
     def _put(self, call: C | None) -> None:
         self._loop.call_soon_threadsafe(self._inbox.put_nowait, call)
@@ -165,6 +177,36 @@ class AsyncScoringThread(Generic[C]):
             finally:
                 del self._tasks[call]
                 self._admission.end(call)
+
+
+def _stack(thread_id: int, *, inside: CodeType) -> list[FrameType]:
+    """A thread's frames inside a call of some function, outermost first; empty outside of it."""
+    stack: list[FrameType] = []
+    frame = sys._current_frames().get(thread_id)
+    while frame is not None and frame.f_code is not inside:
+        stack.append(frame)
+        frame = frame.f_back
+    return stack[::-1] if frame is not None else []
+
+
+def _awaited(coroutine: Any) -> Iterator[FrameType]:
+    """The frames of a suspended coroutine and of what it waits for, outermost first."""
+    while coroutine is not None:
+        for kind in ("cr", "ag", "gi"):
+            frame = getattr(coroutine, f"{kind}_frame", None)
+            if frame is not None:
+                yield frame
+                coroutine = getattr(coroutine, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
+                break
+        else:
+            return
+
+
+def _set_async_exception(thread_id: int, exception: type[BaseException] | None) -> None:
+    """Have an exception raised in a thread at its next bytecode, or take it back."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id), ctypes.py_object(exception) if exception else None
+    )
 
 
 def use_short_switch_interval() -> None:

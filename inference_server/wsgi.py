@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import queue
@@ -9,11 +10,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from inference_server.application import Application
 from inference_server.config_file import load_settings
-from inference_server.replies import Reply
+from inference_server.errors import RequestError
+from inference_server.replies import Reply, message_reply
 from inference_server.scoreboard import Scoreboard
 from inference_server.transaction import ClientGoneError
 
@@ -43,7 +46,14 @@ class WsgiServer:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterator[bytes]:
         """Answer one request; blocks until the answer starts."""
-        body = environ["wsgi.input"].read()
+        try:
+            body = read_body(environ, self._application.settings.max_body_size)
+        except RequestError as error:
+            reply = message_reply(error.status, error.message)
+            start_response(reply.status, reply.headers)
+            return iter([reply.body])
+        environ["wsgi.input"] = io.BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
         exchange = WaitingExchange()
         self._application.begin(environ, body, exchange)
         return exchange.relay(start_response, environ["REQUEST_METHOD"])
@@ -56,6 +66,35 @@ class WsgiServer:
             self._loaded.set()
             return
         self._application.serve(on_ready=self._loaded.set)
+
+
+def read_body(environ: dict[str, Any], limit: int) -> bytes:
+    """The whole body of a WSGI request.
+
+    Raises:
+        RequestError: It is larger than `limit` bytes, or it ended early.
+    """
+    source, declared = environ["wsgi.input"], environ.get("CONTENT_LENGTH")
+    length = int(declared) if declared else limit + 1
+    if declared and length > limit:
+        raise body_too_large(limit)
+    # Without a length, only an engine that ends the input itself can be read from.
+    ends = declared or environ.get("wsgi.input_terminated")
+    body: bytes = source.read(length) if ends else b""
+    if len(body) > limit:
+        raise body_too_large(limit)
+    if declared and len(body) < length:
+        message = "The connection was closed before the request's body was complete."
+        raise RequestError(HTTPStatus.BAD_REQUEST, message)
+    return body
+
+
+def body_too_large(limit: int) -> RequestError:
+    """The refusal of a body of more than `limit` bytes."""
+    return RequestError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"The body is larger than {limit} bytes (--max_body_size).",
+    )
 
 
 class WaitingExchange:

@@ -7,6 +7,7 @@ far as it takes them; the loop sends the rest. `lock` guards everything that bot
 from __future__ import annotations
 
 import enum
+import math
 import select
 import socket
 import threading
@@ -68,6 +69,7 @@ class Connection:
         self.client_closed = False
         self.outbox = bytearray()
         self.close_when_flushed = False
+        self.drains_until = math.inf
         self.events = 0
 
     def fileno(self) -> int:
@@ -102,9 +104,12 @@ class Connection:
             try:
                 view = view[self.sock.send(view) :]
             except (BlockingIOError, InterruptedError):  # noqa: PERF203 - the rare case
-                if poller is None:
-                    poller = select.poll()
-                    poller.register(self.sock, select.POLLOUT)
+                try:
+                    if poller is None:
+                        poller = select.poll()
+                        poller.register(self.sock, select.POLLOUT)
+                except ValueError:
+                    raise ClientGoneError("the connection was closed") from None
                 if not poller.poll(timeout_s * 1000):
                     raise ClientGoneError("the client stopped reading") from None
             except OSError as error:
@@ -187,9 +192,10 @@ class GunicornExchange:
             self._done(framing.close)
 
     def _frame(self, reply: Reply) -> Framing:
-        keep_alive = (
-            self._keep_alive and not self._loop.stopping and not self._connection.client_closed
-        )
+        connection = self._connection
+        # A client that has closed its side may have sent more requests before.
+        no_more = connection.client_closed and not connection.incoming.buffered
+        keep_alive = self._keep_alive and not self._loop.stopping and not no_more
         return Framing(self._request.head, reply, keep_alive=keep_alive)
 
     def _done(self, close: bool) -> None:

@@ -6,9 +6,11 @@ a client that sends or reads slowly holds a file descriptor and nothing else.
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
+import select
 import selectors
 import socket
 import time
@@ -37,10 +39,23 @@ LINGER_S = 1.0
 """How long a stopping worker keeps idle connections, for a request that may be on its way."""
 
 DRAIN_S = 2.0
-"""How long a connection is read from after its last answer, so that the client gets to see it."""
+"""A connection is read from after its last answer until the client pauses so long: closing while
+bytes come in would reset the connection, and the client might never see the answer."""
+
+LONGEST_DRAIN_S = 30.0
+
+DEFER_S = 0.01
+MAX_DEFERRALS = 2
+"""How long, and how often, a busy worker leaves a new connection to the idle ones: twice, as the
+first time may end just when the connection arrives."""
+
+SHORTAGE_LOG_S = 10.0
 
 GONE_AFTER_S = 0.1
 """A client that closed its sending side this long ago, and still waits in the queue, has left."""
+
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors of `accept` that stay until some connection is closed."""
 
 _WAKE = b"\0"
 """Any other byte on the wake socket is the number of a signal, written by `set_wakeup_fd`."""
@@ -56,12 +71,14 @@ class LoopHooks:
     Attributes:
         beat: Tells the master that the worker lives.
         may_accept: Whether this worker should take new connections now.
+        other_is_idle: Whether another worker could score a request at once.
         request_started: Counts a request; False when the worker should stop after it.
         signalled: Told of each signal's number.
     """
 
     beat: Callable[[], None]
     may_accept: Callable[[], bool]
+    other_is_idle: Callable[[], bool]
     request_started: Callable[[], bool]
     signalled: Callable[[int], None]
 
@@ -104,6 +121,8 @@ class HttpLoop:
         self._accepting = False
         self._next_tick = 0.0
         self._stop_at = 0.0
+        self._deferrals = 0
+        self._shortage_logged_at = 0.0
 
     # --- from any thread ---------------------------------------------------------------------
 
@@ -158,6 +177,16 @@ class HttpLoop:
         self._stop_at = 0.0
         self._application.refuse_all(SHUTTING_DOWN)
 
+    def close_sockets(self) -> None:
+        """Close this process's copies of all sockets, in a process forked from this one."""
+        for connection in self._connections:
+            connection.sock.close()
+        for listener in self._listeners:
+            listener.sock.close()
+        self._wake_receiver.close()
+        self._wake_sender.close()
+        self._selector.close()
+
     @property
     def has_unsent(self) -> bool:
         """Some answer is not with its client yet."""
@@ -195,7 +224,7 @@ class HttpLoop:
                 self._read(target)
         elif target is None:
             self._drain_wakes()
-        else:
+        elif True:
             self._accept(target)
 
     def _drain_wakes(self) -> None:
@@ -210,6 +239,8 @@ class HttpLoop:
         self._hooks.beat()
         self._row.set_load(*self._application.load_now())
         self._set_accepting(not self.stopping and self._hooks.may_accept())
+        if self._deferrals and self._accepting and not self._has_waiting_client():
+            self._deferrals = 0
         for connection in tuple(self._connections):
             self._check_time(connection, now)
         self._next_tick = now + (TICK_S if not self.stopping else 0.05)
@@ -231,8 +262,43 @@ class HttpLoop:
             else:
                 self._selector.unregister(listener)
 
+    def _leaves_to_others(self) -> bool:
+        """Let another worker have a new client when its request would have to wait in this one.
+
+        Only for a moment: what no other worker has taken by then, this one does.
+        """
+        if (
+            self._deferrals >= MAX_DEFERRALS
+            or not self._application.is_saturated
+            or not self._hooks.other_is_idle()
+        ):
+            self._deferrals = 0
+            return False
+        self._deferrals += 1
+        self._pause_accepting(time.monotonic() + DEFER_S)
+        return True
+
+    def _has_waiting_client(self) -> bool:
+        poller = select.poll()
+        for listener in self._listeners:
+            poller.register(listener, select.POLLIN)
+        return bool(poller.poll(0))
+
+    def _pause_accepting(self, until: float) -> None:
+        self._set_accepting(False)
+        self._next_tick = min(self._next_tick, until)
+
+    def _note_shortage(self, error: OSError) -> None:
+        """Accepting again at once would fail again: without a pause the loop would spin."""
+        now = time.monotonic()
+        self._pause_accepting(now + TICK_S)
+        if now - self._shortage_logged_at >= SHORTAGE_LOG_S:
+            self._shortage_logged_at = now
+            count = len(self._connections)
+            log.error("Cannot accept a connection (%d are open): %s", count, error.strerror)
+
     def _accept_all(self) -> None:
-        if self._accepting:
+        if self._accepting or self._deferrals:
             for listener in self._listeners:
                 while self._accept(listener):
                     pass
@@ -240,8 +306,10 @@ class HttpLoop:
     def _accept(self, listener: Any) -> bool:
         try:
             sock, address = listener.accept()
-        except OSError:
-            # Another worker was quicker, or the client left before it was let in.
+        except OSError as error:
+            # Usually another worker was quicker, or the client left before it was let in.
+            if error.errno in _SHORTAGES:
+                self._note_shortage(error)
             return False
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
@@ -270,6 +338,7 @@ class HttpLoop:
             self._client_closed(connection)
             return
         if connection.phase is Phase.DRAINING:
+            connection.since = time.monotonic()
             return
         if connection.incoming.progress is Progress.NOTHING or big:
             connection.since = time.monotonic()
@@ -290,6 +359,8 @@ class HttpLoop:
             self._refuse(connection, error)
             return
         if request is not None:
+            if not connection.events and connection.incoming.buffered <= READ_SIZE:
+                self._watch_reads(connection)
             self._begin(connection, request)
         elif connection.client_closed or (
             self.stopping
@@ -301,7 +372,7 @@ class HttpLoop:
             if connection.incoming.wants_continue:
                 with connection.lock:
                     connection.send_now(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self._watch(connection, selectors.EVENT_READ)
+            self._watch_reads(connection)
 
     def _cut_short(self, connection: Connection) -> None:
         """The client ended its side: fine between requests, an error in the middle of one."""
@@ -349,8 +420,7 @@ class HttpLoop:
         ]
         try:
             with connection.lock:
-                connection.phase = Phase.DRAINING
-                connection.since = time.monotonic()
+                self._start_draining(connection)
                 connection.send_now("".join(lines).encode("latin-1") + reply.body)
                 connection.sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -387,7 +457,8 @@ class HttpLoop:
                 if transaction is not None and self._application.client_gone(transaction):
                     self._close(connection)
         elif connection.phase is Phase.DRAINING:
-            if waited >= DRAIN_S:
+            hurry = self.stopping and now >= self._stop_at
+            if waited >= DRAIN_S or now >= connection.drains_until or hurry:
                 self._close(connection)
         elif connection.phase is Phase.FLUSHING:
             if waited >= settings.body_timeout:
@@ -433,7 +504,7 @@ class HttpLoop:
         if connection.close_when_flushed:
             self.drop(connection)
         else:
-            self._watch(connection, selectors.EVENT_READ)
+            self._watch_reads(connection)
             self.resume(connection)
 
     def drop(self, connection: Connection) -> None:
@@ -443,12 +514,17 @@ class HttpLoop:
         if connection.client_closed or not connection.incoming.buffered:
             self._close(connection)
             return
-        connection.phase = Phase.DRAINING
-        connection.since = time.monotonic()
+        self._start_draining(connection)
         try:
             connection.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self._close(connection)
+
+    @staticmethod
+    def _start_draining(connection: Connection) -> None:
+        connection.phase = Phase.DRAINING
+        connection.since = time.monotonic()
+        connection.drains_until = connection.since + LONGEST_DRAIN_S
 
     def _close(self, connection: Connection) -> None:
         if connection.phase is Phase.CLOSED:
@@ -457,6 +533,9 @@ class HttpLoop:
         connection.phase = Phase.CLOSED
         self._connections.discard(connection)
         connection.sock.close()
+
+    def _watch_reads(self, connection: Connection) -> None:
+        self._watch(connection, 0 if connection.client_closed else selectors.EVENT_READ)
 
     def _watch(self, connection: Connection, events: int) -> None:
         if connection.phase is Phase.CLOSED or events == connection.events:

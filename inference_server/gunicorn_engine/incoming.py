@@ -14,6 +14,7 @@ from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 
 from inference_server.errors import RequestError
+from inference_server.wsgi import body_too_large
 
 MAX_HEAD = 256 * 1024
 """A head that has not ended after so many bytes is refused; gunicorn's own limits are below it."""
@@ -138,13 +139,7 @@ class IncomingRequests:
         else:
             self._body_length = reader.length if isinstance(reader, LengthReader) else 0
             if self._body_length > self._max_body_size:
-                raise self._too_large()
-
-    def _too_large(self) -> RequestError:
-        return RequestError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"The body is larger than {self._max_body_size} bytes (--max_body_size).",
-        )
+                raise body_too_large(self._max_body_size)
 
     def _take_body(self) -> bytes | None:
         buffer = self._buffer
@@ -163,7 +158,7 @@ class IncomingRequests:
 
     def _take_chunked_body(self) -> bytes | None:
         if len(self._buffer) > 2 * self._max_body_size + MAX_HEAD:
-            raise self._too_large()
+            raise body_too_large(self._max_body_size)
         self._scanned, stop = find_chunked_end(self._buffer, self._scanned)
         if stop is None:
             return None
@@ -176,7 +171,7 @@ class IncomingRequests:
         except http_errors.NoMoreData:
             raise RequestError(HTTPStatus.BAD_REQUEST, "The chunked body is malformed.") from None
         if len(body) > self._max_body_size:
-            raise self._too_large()
+            raise body_too_large(self._max_body_size)
         del self._buffer[:stop]
         return body
 

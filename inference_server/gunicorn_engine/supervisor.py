@@ -269,4 +269,6 @@ class Supervisor(Arbiter):
 
     def _drop_standby(self) -> None:
         for charge in self.charges.in_role(Role.STANDBY):
-            self._retire(charge, signal.SIGKILL)
+            # One that is ready has been serving beside the old workers.
+            is_ready = charge.row.state is WorkerState.READY
+            self._retire(charge, signal.SIGTERM if is_ready else signal.SIGKILL)

@@ -39,6 +39,8 @@ class ScoringWorker(Worker):
     scoreboard: Scoreboard
     row: Row
     preloaded: Application | None = None
+    loop: HttpLoop | None = None
+    _quitting = False
 
     def load_wsgi(self) -> None:
         """Make the application; the script loads later, when the port already answers."""
@@ -52,15 +54,24 @@ class ScoringWorker(Worker):
 
     def run(self) -> None:
         """Serve until told to stop; exits 3 when the script cannot be served."""
-        hooks = LoopHooks(self._beat, self._may_accept, self._request_started, self._signalled)
-        self.loop = HttpLoop(
+        hooks = LoopHooks(
+            self._beat,
+            self._may_accept,
+            self._other_is_idle,
+            self._request_started,
+            self._signalled,
+        )
+        loop = self.loop = HttpLoop(
             self.sockets, self.cfg, self.settings, self.application, hooks, self.row
         )
         # A segfault in a library tells in which line of the script it happened.
         faulthandler.enable()
         # Python's own handlers only run once the main thread gets back to Python code.
-        signal.set_wakeup_fd(self.loop.wake_descriptor, warn_on_full_buffer=False)
-        thread = threading.Thread(target=self._run_loop, name="http", daemon=True)
+        signal.set_wakeup_fd(loop.wake_descriptor, warn_on_full_buffer=False)
+        os.register_at_fork(
+            before=self.application.request_log.flush, after_in_child=self._become_plain_process
+        )
+        thread = threading.Thread(target=self._run_loop, args=(loop,), name="http", daemon=True)
         thread.start()
         try:
             if self.preloaded is None:
@@ -71,13 +82,13 @@ class ScoringWorker(Worker):
             log.debug("The scoring script cannot be served", exc_info=error)
             sys.exit(START_FAILED)
         self._leave_if_told_to()
-        self.loop.soon(self.loop.look_after)
-        self.application.serve(on_ready=self._tell_master)
+        self.application.serve(on_ready=self._tell_ready)
         thread.join(timeout=5)
 
-    def _run_loop(self) -> None:
+    @staticmethod
+    def _run_loop(loop: HttpLoop) -> None:
         try:
-            self.loop.run()
+            loop.run()
         except Exception:
             log.critical("The HTTP loop failed; this worker is replaced", exc_info=True)
             os._exit(1)
@@ -90,36 +101,52 @@ class ScoringWorker(Worker):
             log.info("Parent changed, shutting down: %s", self)
             self.alive = False
         if not self.alive:
-            self.loop.stop()
+            self._end_when_done()
 
     def _may_accept(self) -> bool:
         # While this worker loads, workers that are ready should get the clients.
-        return self.row.state is WorkerState.READY or not self.scoreboard.any_ready
+        state = self.row.state
+        return state is WorkerState.READY or (
+            state is WorkerState.STARTING and not self.scoreboard.any_ready
+        )
+
+    def _other_is_idle(self) -> bool:
+        places = self.settings.max_concurrent_requests
+        return self.cfg.workers > 1 and any(
+            sum(row.load) < places
+            for row in self.scoreboard
+            if row.state is WorkerState.READY and row is not self.row
+        )
 
     def _request_started(self) -> bool:
         self.nr += 1
         if self.nr >= self.max_requests and self.alive:
             log.info("Autorestarting worker after current request.")
             self.alive = False
-            self.loop.look_after()
+            if self.loop is not None:
+                self.loop.look_after()
         return bool(self.alive)
 
-    def _tell_master(self) -> None:
-        """Wake the master, which waits for signals of its children; it reads the scoreboard."""
+    def _tell_ready(self) -> None:
+        """Let in clients at once, and wake the master, which then reads the scoreboard."""
+        if self.loop is not None:
+            self.loop.soon(self.loop.look_after)
         os.kill(self.ppid, signal.SIGCHLD)
 
     # --- ends --------------------------------------------------------------------------------
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: finish what is in flight. A script that still loads has nothing in flight."""
-        self.alive = False
-        if self.row.state is WorkerState.STARTING:
-            sys.exit(0)
+        self._note_end()
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """SIGINT, SIGQUIT: answer what is in flight with 503 and leave."""
+        self._note_end()
+
+    def _note_end(self) -> None:
+        # Raising here would happen in the middle of the user's code; the loop ends the process.
         self.alive = False
-        if self.row.state is WorkerState.STARTING:
+        if self.loop is None:
             sys.exit(0)
 
     def _signalled(self, number: int) -> None:
@@ -129,16 +156,36 @@ class ScoringWorker(Worker):
             self._quit()
         elif number == signal.SIGTERM:
             self.alive = False
-            if self.row.state is WorkerState.STARTING:
-                self._quit()
-            else:
-                self.loop.stop()
+            self._end_when_done()
+
+    def _end_when_done(self) -> None:
+        if self.row.state is WorkerState.STARTING:
+            self._quit()
+        elif self.loop is not None:
+            self.loop.stop()
 
     def _quit(self) -> None:
+        if self._quitting or self.loop is None:
+            return
+        self._quitting = True
         self.cfg.worker_int(self)
         self.loop.abort()
         # run() may be deep in a computation; the answers are out, so the process can go.
         threading.Thread(target=self._leave, args=(0,), daemon=True).start()
+
+    def _become_plain_process(self) -> None:
+        """In a process that the script forks: let go of what belongs to this worker.
+
+        Its signals would otherwise reach this worker's loop, it would not die of SIGTERM as
+        `multiprocessing` expects, and clients would wait for it to close their connections.
+        """
+        signal.set_wakeup_fd(-1)
+        for number in self.SIGNALS:
+            if getattr(signal.getsignal(number), "__self__", None) is self:
+                default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+                signal.signal(number, default)
+        if self.loop is not None:
+            self.loop.close_sockets()
 
     def give_up(self) -> None:
         """Leave without waiting for the scoring thread."""
@@ -146,7 +193,7 @@ class ScoringWorker(Worker):
 
     def _leave(self, code: int) -> None:
         deadline = time.monotonic() + QUICK_EXIT_S
-        while time.monotonic() < deadline and self.loop.has_unsent:
+        while self.loop is not None and time.monotonic() < deadline and self.loop.has_unsent:
             time.sleep(0.01)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
@@ -154,7 +201,7 @@ class ScoringWorker(Worker):
 
     def _leave_if_told_to(self) -> None:
         if not self.alive:
-            sys.exit(0)
+            self._leave(0)
 
     def handle_abort(self, sig: int, frame: FrameType | None) -> Any:
         """The master found this worker silent for `worker_timeout` seconds."""

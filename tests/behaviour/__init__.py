@@ -1,0 +1,1 @@
+"""What the server promises beyond the contract: processes, signals, overload and odd clients."""
