@@ -34,7 +34,10 @@ def render_banner(environ: Mapping[str, str], settings: Settings) -> str:
         "CORS for the specified origins": f"Enabling CORS for {origins}" if origins else None,
         "Create dedicated endpoint for health": environ.get("SEPERATE_HEALTH_ENDPOINT"),
     }
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    host = settings.host.strip("[]")
+    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+    if ":" in host:
+        host = f"[{host}]"
     lines = [
         "",
         f"Azure ML Inferencing HTTP server v{__version__}",
@@ -57,7 +60,7 @@ def render_banner(environ: Mapping[str, str], settings: Settings) -> str:
 
 
 def _listening(settings: Settings) -> str:
-    if settings.host in ("127.0.0.1", "localhost", "::1"):
+    if settings.host.strip("[]") in ("127.0.0.1", "localhost", "::1"):
         return (
             f"Listening on {settings.host} only: clients on this machine. "
             "Open up with --host 0.0.0.0; there is no authentication."
@@ -65,22 +68,16 @@ def _listening(settings: Settings) -> str:
     return f"Listening on {settings.host}: clients on other machines can connect, unauthenticated."
 
 
-def instrumentation_key_notes(environ: dict[str, str]) -> list[str]:
-    """Check the Application Insights switch and key; lines to print. Rewrites the switch.
-
-    The switch counts only as the exact word `true` together with a key; anything else is `false`.
-    """
+def check_instrumentation_key(settings: Settings) -> tuple[bool, list[str]]:
+    """Whether telemetry is on: asked for, with a key of the right shape; and lines to print."""
+    key = settings.appinsights_instrumentation_key
+    if not (settings.appinsights_enabled and key):
+        return False, []
     from inference_server.telemetry import instrumentation_key_is_valid
 
-    enabled = environ.get("AML_APP_INSIGHTS_ENABLED") == "true"
-    key = environ.get("AML_APP_INSIGHTS_KEY")
-    if not (enabled and key):
-        environ["AML_APP_INSIGHTS_ENABLED"] = "false"
-        return []
     if instrumentation_key_is_valid(key):
-        return ["Valid Application Insights instrumentation key provided."]
-    environ["AML_APP_INSIGHTS_ENABLED"] = "false"
-    return [
+        return True, ["Valid Application Insights instrumentation key provided."]
+    return False, [
         "Invalid Application Insights instrumentation key provided.",
         "Application Insights has been disabled.",
     ]

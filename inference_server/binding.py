@@ -74,11 +74,9 @@ def choose_binding(script: ScoringScript) -> Binding:
         return SchemaBinding(script, payload_schemas(decorated))
     # msgspec is only paid for by scripts with type hints.
     if any(p.annotation is not p.empty for p in script.parameters) or len(script.parameters) > 1:
-        from inference_server.typed_binding import typed_binding
+        from inference_server.typed_binding import typed_binding, wants_bytes
 
-        typed = typed_binding(script)
-        if typed is not None:
-            return typed
+        return typed_binding(script) or TextBinding(script, as_bytes=wants_bytes(script))
     return TextBinding(script)
 
 
@@ -95,16 +93,29 @@ def headers_of(environ: Environ) -> dict[str, str]:
 
 def query_values(environ: Environ) -> dict[str, Any]:
     """The query as a dict: JSON values where they parse, lists for repeated keys."""
+    return _query(environ, _json_or_text)
+
+
+def query_texts(environ: Environ) -> dict[str, Any]:
+    """The query as a dict of the texts themselves, lists for repeated keys."""
+    return _query(environ, str)
+
+
+def _query(environ: Environ, read: Callable[[str], Any]) -> dict[str, Any]:
+    query = environ.get("QUERY_STRING", "")
+    if not query.isascii():
+        # WSGI hands bytes over as if they were Latin-1; clients that do not quote send UTF-8.
+        query = query.encode("latin-1", "replace").decode("utf-8", "replace")
     values: dict[str, list[Any]] = {}
-    for key, text in parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True):
-        values.setdefault(key, []).append(_json_or_text(text))
+    for key, text in parse_qsl(query, keep_blank_values=True):
+        values.setdefault(key, []).append(read(text))
     return {key: found[0] if len(found) == 1 else found for key, found in values.items()}
 
 
 def _json_or_text(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -114,11 +125,10 @@ class TextBinding:
     description = "run() is not decorated. Server will invoke it with the input in JSON string."
     schemas = UNDESCRIBED_PAYLOAD
 
-    def __init__(self, script: ScoringScript) -> None:
-        first = script.parameters[0]
-        self._name = first.name
+    def __init__(self, script: ScoringScript, *, as_bytes: bool = False) -> None:
+        self._name = script.parameters[0].name
         self._takes_headers = script.takes_headers
-        self._as_bytes = first.annotation in (bytes, "bytes")
+        self._as_bytes = as_bytes
 
     def arguments(self, request: ScoringInput) -> dict[str, Any]:
         """The decoded body under the first parameter's name."""
@@ -129,7 +139,8 @@ class TextBinding:
 
     def _input(self, request: ScoringInput) -> str | bytes:
         if request.method == "GET":
-            return json.dumps(query_values(request.environ))
+            text = _query_as_json(request.environ)
+            return text.encode() if self._as_bytes else text
         if self._as_bytes:
             return request.body
         try:
@@ -138,6 +149,13 @@ class TextBinding:
             raise RequestError(
                 HTTPStatus.BAD_REQUEST, f"Input cannot be decoded as UTF-8: {error}"
             ) from None
+
+
+def _query_as_json(environ: Environ) -> str:
+    try:
+        return json.dumps(query_values(environ))
+    except RecursionError:
+        return json.dumps(query_texts(environ))
 
 
 class RawBinding:

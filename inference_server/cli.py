@@ -15,7 +15,14 @@ from typing import NoReturn
 
 from inference_server import __version__
 from inference_server.errors import START_FAILED, PortError, SettingsError
-from inference_server.settings import TABLE, Setting, Settings, option_rows
+from inference_server.settings import (
+    DEFAULT_HEALTH_PORT,
+    TABLE,
+    Setting,
+    Settings,
+    option_rows,
+    read_settings,
+)
 from inference_server.settings_help import describe_option
 
 log = logging.getLogger("azmlinfsrv")
@@ -36,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from inference_server.start_failures import describe_settings_error
 
     try:
+        _choose_app_root()
         settings = load_settings(os.environ)
     except SettingsError as error:
         configure_logging(Settings())
@@ -43,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             log.critical("%s", record)
         sys.exit(START_FAILED)
     configure_logging(settings)
+    _complete_environment(settings, options)
     if not settings.entry_script and not settings.config_file:
         log.error("Error!")
         log.error("Please provide the scoring script with --entry_script, or a --config_file.")
@@ -52,16 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _announce(settings: Settings) -> Settings:
-    from inference_server.banner import instrumentation_key_notes, render_banner
+    from inference_server.banner import check_instrumentation_key, render_banner
     from inference_server.config_file import load_settings
 
     if not settings.model_dir:
         print("The environment variable 'AZUREML_MODEL_DIR' has not been set.")
         print("Use the --model_dir command line argument to set it.")
-    environ = dict(os.environ)
-    for line in instrumentation_key_notes(environ):
+    if settings.config_file and not os.path.isfile(settings.config_file):  # noqa: PTH113 - as given
+        log.warning("There is no config file %s; going on without it", settings.config_file)
+    enabled, notes = check_instrumentation_key(settings)
+    for line in notes:
         print(line)
-    os.environ["AML_APP_INSIGHTS_ENABLED"] = environ["AML_APP_INSIGHTS_ENABLED"]
+    os.environ["AML_APP_INSIGHTS_ENABLED"] = "true" if enabled else "false"
     settings = load_settings(os.environ)
     print(render_banner(os.environ, settings), flush=True)
     return settings
@@ -92,8 +103,20 @@ def _with_underscores(arguments: Sequence[str]) -> list[str]:
 def _underscored(argument: str) -> str:
     if not argument.startswith("--"):
         return argument
-    name, equals, value = argument.partition("=")
-    return f"--{name[2:].replace('-', '_')}{equals}{value}"
+    name, equals, value = argument[2:].partition("=")
+    name = name.replace("-", "_")
+    candidates = [option for option in _REFERENCE_OPTIONS if option.startswith(name)]
+    is_ours = any(row.name == name for row in TABLE)
+    if name and len(candidates) == 1 and not is_ours:
+        name = candidates[0]
+    return f"--{name}{equals}{value}"
+
+
+_REFERENCE_OPTIONS = (
+    "access_control_allow_origins", "appinsights_instrumentation_key", "config_file",
+    "entry_script", "health_port", "help", "model_dir", "port", "rest", "worker_count",
+)  # fmt: skip
+"""What was short for exactly one of the reference's options stays short for it: `--worker 2`."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -149,17 +172,43 @@ def _write_environment(options: argparse.Namespace) -> None:
         path = getattr(options, name)
         if path is not None:
             environ[f"AZUREML_{name.upper()}"] = os.path.realpath(path)
-    environ.setdefault("AML_APP_ROOT", os.getcwd())  # noqa: PTH109 - a string is wanted
-    environ.setdefault("WORKER_COUNT", "1")
     environ["TRANSPORT_PROTOCOL"] = "rest" if options.rest else "grpc"
     if options.appinsights_instrumentation_key is not None:
         environ["AML_APP_INSIGHTS_ENABLED"] = "true"
-    if environ.get("SEPERATE_HEALTH_ENDPOINT") == "true":
-        environ["HEALTH_PORT"] = str(options.health_port or 5000)
-    elif options.port is not None:
-        environ["HEALTH_PORT"] = str(options.port)
-    else:
-        environ.setdefault("HEALTH_PORT", environ["SERVER_PORT"])
+    elif environ.get("AML_APP_INSIGHTS_ENABLED", "true") not in ("true", ""):
+        # As with the reference, only the exact word switches telemetry on, and no word is an error.
+        environ["AML_APP_INSIGHTS_ENABLED"] = "false"
     shown = environ.get("SERVER_VERSION_LOG_RESPONSE_ENABLED", "true").lower() == "true"
     if shown:
         environ["HTTP_X_MS_SERVER_VERSION"] = f"azmlinfsrv/{__version__}"
+
+
+def _choose_app_root() -> None:
+    """Set `AML_APP_ROOT` where nobody did: to what the config file says, or the current directory.
+
+    A file found in the current directory that moves the app root is kept in force by its name.
+    """
+    environ = os.environ
+    if environ.get("AML_APP_ROOT"):
+        return
+    from inference_server.config_file import find_config_file
+
+    environ["AML_APP_ROOT"] = os.getcwd()  # noqa: PTH109 - a string is wanted
+    found = find_config_file(environ)
+    if found.values.get("AML_APP_ROOT") is not None:
+        environ["AML_APP_ROOT"] = read_settings({}, found.values, found.name).app_root
+        environ["AZUREML_CONFIG_FILE"] = str(found.path)
+
+
+def _complete_environment(settings: Settings, options: argparse.Namespace) -> None:
+    """Set the variables that scripts find set even when nobody set them."""
+    environ = os.environ
+    environ["WORKER_COUNT"] = str(settings.worker_count)
+    health_port = settings.port
+    if settings.separate_health:
+        health_port = settings.health_port or DEFAULT_HEALTH_PORT
+    elif options.port is None and options.health_port is None:
+        health_port = settings.health_port or settings.port
+    environ["HEALTH_PORT"] = str(health_port)
+    if settings.model_dir:
+        environ["AZUREML_MODEL_DIR"] = settings.model_dir

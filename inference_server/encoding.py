@@ -7,6 +7,7 @@ dataclasses, enums, paths and pydantic models, at any depth.
 
 from __future__ import annotations
 
+import binascii
 import dataclasses
 import datetime
 import json
@@ -48,28 +49,39 @@ def encode_json(value: Any, *, nan_as_null: bool = True) -> bytes:
     encoder = _strict if nan_as_null else _literal
     try:
         return encoder.encode(value).encode("ascii")
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # noqa: BLE001 - the values' own methods can raise anything; now find out where
         plain = _plain(value, "$", nan_as_null, 0)
     return encoder.encode(plain).encode("ascii")
 
 
-def _plain(value: Any, path: str, nan_as_null: bool, depth: int) -> Any:  # noqa: PLR0911 - as above
+def _plain(value: Any, path: str, nan_as_null: bool, depth: int) -> Any:
     """The value rebuilt from dicts, lists, strings, numbers, booleans and None."""
     if depth > MAX_DEPTH:
         raise UnserialisableError(f"nested deeper than {MAX_DEPTH} levels, or a cycle", "$")
+    try:
+        return _plain_step(value, path, nan_as_null, depth)
+    except UnserialisableError:
+        raise
+    except Exception as error:
+        raise UnserialisableError(
+            f"a value of type `{type(value).__name__}` could not be turned into JSON: "
+            f"{type(error).__name__} was raised",
+            path,
+        ) from error
+
+
+def _plain_step(value: Any, path: str, nan_as_null: bool, depth: int) -> Any:  # noqa: PLR0911 - one per kind
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
-        return int(value)
+        return _plain_integer(value, path)
     if isinstance(value, float):
         return None if nan_as_null and not math.isfinite(value) else float(value)
     if isinstance(value, Mapping):
-        return {
-            _key(key, path): _plain(item, f"{path}.{key}", nan_as_null, depth + 1)
-            for key, item in value.items()
-        }
+        keyed = ((_key(key, path), item) for key, item in value.items())
+        return {key: _plain(item, f"{path}.{key}", nan_as_null, depth + 1) for key, item in keyed}
     if isinstance(value, list | tuple | Set):
         return [
             _plain(item, f"{path}[{index}]", nan_as_null, depth + 1)
@@ -84,34 +96,32 @@ def _key(key: Any, path: str) -> str:
         return str.__str__(key)
     if key is None or isinstance(key, bool | int | float):
         return json.dumps(key)
-    if hasattr(key, "item"):
-        return _key(key.item(), path)
     simple = _simpler(key, path)
-    if isinstance(simple, str):
-        return simple
+    if simple is None or isinstance(simple, str | int | float):
+        return _key(simple, path)
     raise UnserialisableError(f"a key of type `{type(key).__name__}` has no JSON form", path)
 
 
 def _simpler(value: Any, path: str) -> Any:  # noqa: C901, PLR0911 - one per kind of value
     """One step from a rich type towards plain ones."""
-    if isinstance(value, Collection) and not isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytes | bytearray | memoryview):
+        return binascii.b2a_base64(value, newline=False).decode("ascii")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, Collection):
         return _simpler_collection(value)
+    if type(value).__name__ in _MISSING:
+        return None
     if isinstance(value, datetime.date | datetime.time):
-        return None if str(value) == "NaT" else value.isoformat()
+        return value.isoformat()
     if isinstance(value, PathLike):
         return fspath(value)
     if hasattr(value, "model_dump"):
         return value.model_dump()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    if str(value) in ("NaT", "<NA>"):
-        return None
     if getattr(getattr(value, "dtype", None), "kind", "") in _NUMPY_TIMES:
-        return str(value)
+        return None if str(value) == "NaT" else str(value)
     if hasattr(value, "tolist"):
         return value.tolist()
-    if isinstance(value, memoryview):
-        value = bytes(value)
     import msgspec  # only values of richer types need it
 
     try:
@@ -129,8 +139,8 @@ def _simpler_collection(value: Any) -> Any:
     """Arrays, frames, series and other containers as lists and dicts."""
     if type(value).__name__ == "DataFrame" and hasattr(value, "to_dict"):
         return value.to_dict(orient="records")
-    if getattr(getattr(value, "dtype", None), "kind", "") in _NUMPY_TIMES and value.ndim:
-        return value.astype(str).tolist()
+    if getattr(getattr(value, "dtype", None), "kind", "") in _NUMPY_TIMES:
+        return _without_missing_times(value.astype(str).tolist())
     if hasattr(value, "model_dump"):
         return value.model_dump()
     if hasattr(value, "tolist"):
@@ -138,5 +148,23 @@ def _simpler_collection(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else list(value)
 
 
+def _without_missing_times(texts: Any) -> Any:
+    if isinstance(texts, list):
+        return [_without_missing_times(text) for text in texts]
+    return None if texts == "NaT" else texts
+
+
+def _plain_integer(value: int, path: str) -> int:
+    try:
+        int.__repr__(value)
+    except ValueError:
+        # Python does not write such numbers (sys.set_int_max_str_digits), nor do clients read them.
+        raise UnserialisableError("an integer of thousands of digits", path) from None
+    return int(value)
+
+
 _NUMPY_TIMES = ("M", "m")
 """numpy's kinds of dtype for instants and durations."""
+
+_MISSING = ("NaTType", "NAType")
+"""pandas's types for a missing instant or value."""

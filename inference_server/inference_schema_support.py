@@ -12,7 +12,7 @@ import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Callable, Sequence
-from types import ModuleType
+from types import CellType, ModuleType
 from typing import Any
 
 from inference_server.errors import InvalidInputError
@@ -50,9 +50,13 @@ def payload_schemas(function: Callable[..., Any]) -> PayloadSchemas:
 
 
 def mend_on_import() -> None:
-    """Arrange for the faults to be mended when, and only if, a script imports the package."""
-    if not any(isinstance(finder, _MendingFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _MendingFinder())
+    """Arrange for the faults to be mended when, and only if, a script imports the package.
+
+    Calling it again changes nothing.
+    """
+    if any(isinstance(finder, _MendingFinder) for finder in sys.meta_path):
+        return
+    sys.meta_path.insert(0, _MendingFinder())
     for name, mend in _MENDERS.items():
         if name in sys.modules:
             mend(sys.modules[name])
@@ -122,7 +126,7 @@ def _wrapped_chain(func: Any) -> list[Any]:
     while True:
         current = chain[-1]
         inner = getattr(current, "__wrapped__", None) or _only_function_in_closure(current)
-        if inner is None or inner in chain:
+        if inner is None or any(inner is known for known in chain):
             return chain
         chain.append(inner)
 
@@ -130,5 +134,13 @@ def _wrapped_chain(func: Any) -> list[Any]:
 def _only_function_in_closure(func: Any) -> Any | None:
     """What a decorator without `functools.wraps` calls: the one callable it closes over."""
     cells = getattr(func, "__closure__", None) or ()
-    candidates = [c.cell_contents for c in cells if callable(c.cell_contents)]
+    candidates = [c for c in map(_content, cells) if callable(c)]
     return candidates[0] if len(candidates) == 1 else None
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        # A name that has no value yet.
+        return None

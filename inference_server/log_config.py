@@ -13,9 +13,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from inference_server.errors import StartError
 from inference_server.request_context import RequestLabels, current_request
 from inference_server.settings import Settings
 
@@ -82,7 +84,9 @@ class FastLineFormatter(AMLLogFormatter):
             record.getMessage(),
             self.labels(record),
         )
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if record.exc_info:
+            line = f"{line}\n{self.formatException(record.exc_info)}"
+        return f"{line}\n{record.stack_info}" if record.stack_info else line
 
     def line(
         self,
@@ -123,10 +127,14 @@ class JsonLogFormatter(_RequestAwareFormatter):
             entry["request_id"] = labels.request_id
             if labels.trace_id:
                 entry["trace_id"] = labels.trace_id
-        entry.update(getattr(record, "fields", {}))
+        fields = getattr(record, "fields", None)
+        if isinstance(fields, dict):
+            entry.update(fields)
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry)
+        if record.stack_info:
+            entry["stack"] = record.stack_info
+        return json.dumps(entry, default=repr)
 
 
 class RootAccessFilter(logging.Filter):
@@ -165,7 +173,7 @@ class LineHandler(_StreamHandler):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._lines: list[str] = []
+        self._lines: deque[str] = deque()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, and those that were deferred before it."""
@@ -183,11 +191,23 @@ class LineHandler(_StreamHandler):
 
     def flush(self) -> None:
         """Write what has gathered."""
-        if self._lines:
-            lines, self._lines = self._lines, []
-            lines.append("")
-            self.stream.write("\n".join(lines))
-            self.stream.flush()
+        lines: list[str] = []
+        with suppress(IndexError):
+            # One by one: another thread may add a line, or flush, at the same time.
+            while True:
+                lines.append(self._lines.popleft())
+        # Whoever reads the log can go away (`azmlinfsrv | head`); that must not end the server.
+        with suppress(OSError, ValueError):
+            if lines:
+                self._write("\n".join([*lines, ""]))
+
+    def _write(self, text: str) -> None:
+        try:
+            self.stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self.stream.encoding
+            self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        self.stream.flush()
 
 
 MAX_DEFERRED = 100
@@ -236,7 +256,7 @@ def load_user_logging(settings: Settings) -> None:
     """Install the user's `logging.json`, when there is one in the app root or beside the script.
 
     Raises:
-        ValueError: The file is not JSON, or `logging.config.dictConfig` refuses it.
+        StartError: The file is not JSON, or `logging.config.dictConfig` refuses it.
     """
     folders = [Path(settings.app_root)]
     if settings.script_path:
@@ -244,9 +264,20 @@ def load_user_logging(settings: Settings) -> None:
     for folder in folders:
         path = folder / "logging.json"
         if path.is_file():
-            logging.config.dictConfig(json.loads(path.read_text("utf-8")))
+            _configure_from(path)
             log.info("Loaded logging config from %s", path)
             return
+
+
+def _configure_from(path: Path) -> None:
+    try:
+        logging.config.dictConfig(json.loads(path.read_bytes()))
+    except Exception as error:  # noqa: BLE001 - dictConfig calls what the file names
+        cause = f": {error.__cause__}" if error.__cause__ else ""
+        message = f"Invalid config file!: {path}: {error}{cause}"
+        failure = StartError(message)
+        failure.hint = "logging.json takes what Python's logging.config.dictConfig takes"
+        raise failure from None
 
 
 _original_print = builtins.print

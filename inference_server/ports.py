@@ -6,9 +6,7 @@ import errno
 import socket
 
 from inference_server.errors import PortError
-from inference_server.settings import Settings
-
-DEFAULT_HEALTH_PORT = 5000
+from inference_server.settings import DEFAULT_HEALTH_PORT, Settings
 
 
 def addresses(settings: Settings) -> list[tuple[str, int]]:

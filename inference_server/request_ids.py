@@ -17,8 +17,10 @@ log = logging.getLogger("azmlinfsrv")
 
 MAX_LENGTH = 100
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
-"""Header of W3C Trace Context, level 1: version, trace id, parent id, flags."""
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+)
+"""Header of W3C Trace Context, level 1: version, trace id, parent id, flags; zeros are no ids."""
 
 _DEPRECATED = (
     "x-ms-request-id header has been deprecated and will be removed from future versions of the "

@@ -34,8 +34,11 @@ class Served(Protocol):
 def create_flask(served: Served) -> flask.Flask:
     """The Flask application for a server."""
     app = flask.Flask("inference_server", static_folder=None)
-    # Known to Flask so that url_for and request.url_rule work in scripts; answered elsewhere.
-    app.add_url_rule("/score", "score", methods=["GET", "POST", "OPTIONS"])
+    # Known to Flask so that url_for and request.url_rule work in scripts; answered elsewhere. What
+    # still comes here is a target that only Flask reads as /score, such as `score`.
+    app.add_url_rule(
+        "/score", "score", lambda: flask.abort(404), methods=["GET", "POST", "OPTIONS"]
+    )
 
     @app.get("/")
     def health_check() -> str:

@@ -107,7 +107,7 @@ class Row:
 
     @note.setter
     def note(self, text: str) -> None:
-        self._note[:] = text.encode()[:_NOTE_BYTES].ljust(_NOTE_BYTES, b"\0")
+        self._note[:] = text.encode(errors="replace")[:_NOTE_BYTES].ljust(_NOTE_BYTES, b"\0")
 
     def set_load(self, running: int, waiting: int) -> None:
         """Store how many requests run and wait."""

@@ -6,7 +6,6 @@ Nothing here knows of threads, queues or sockets. The three steps are separate s
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 import time
@@ -26,13 +25,14 @@ from inference_server.replies import (
     RUN_FAILED,
     RUN_MILLISECONDS,
     SCRIPT_ERROR,
+    Headers,
     Reply,
     json_reply,
     message_reply,
 )
 from inference_server.scoring_script import ScoringScript
 from inference_server.settings import Settings
-from inference_server.streaming import first_item, stream_reply
+from inference_server.streaming import SteppedIterator, first_item, stream_reply
 
 SERVER_ERRORS = 500
 
@@ -73,11 +73,13 @@ class Scoring:
             finally:
                 spent = time.perf_counter() - started
             return self.reply(result, request, spent), spent
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - user code
+        except BaseException as error:  # noqa: BLE001 - user code can raise anything
             return self.error_reply(error), spent
 
     def _invoke(self, arguments: dict[str, Any]) -> Any:
         result = self._run(**arguments)
+        if inspect.iscoroutine(result) or isinstance(result, AsyncIterator):
+            _refuse_unawaited(result)
         return first_item(result) if isinstance(result, Iterator) else result
 
     async def answer_async(self, request: ScoringInput) -> tuple[Reply, float]:
@@ -92,11 +94,18 @@ class Scoring:
                     result = await result
                 if isinstance(result, AsyncIterator):
                     result = await first_item(result)
+                elif isinstance(result, Iterator):
+                    result = first_item(result)
             finally:
                 spent = time.perf_counter() - started
-            return self.reply(result, request, spent), spent
-        except (Exception, SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001
+            reply = self.reply(result, request, spent)
+            if isinstance(reply.stream, Iterator):
+                reply.stream = SteppedIterator(reply.stream)
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as above
             return self.error_reply(error), spent
+        return reply, spent
 
     def reply(self, result: Any, request: ScoringInput, spent: float) -> Reply:
         """The answer for what `run()` returned.
@@ -160,12 +169,18 @@ def _milliseconds(settings: Settings) -> int:
 
 def _reply_of_response(response: flask.Response, request: ScoringInput) -> Reply:
     """A `flask.Response` of the script as a reply, checked so that every engine can send it."""
-    status = response.status_code
-    if not 100 <= status <= 999:  # noqa: PLR2004 - the range of HTTP status codes
-        raise InvalidResponseError(f"status must be from 100 to 999, not {status}")
-    reason = response.status.partition(" ")[2] or HTTP_STATUS_CODES.get(status, "UNKNOWN").upper()
-    if not _FIELD_TEXT.fullmatch(reason):
-        raise InvalidResponseError(f"the reason phrase cannot be sent: {reason!r}")
+    try:
+        return _reply_of_sound_response(response, request)
+    except TypeError as error:
+        if describe(error).frames:
+            raise
+        raise InvalidResponseError(
+            f"the body of a response must be str, bytes or an iterable of those: {error}"
+        ) from error
+
+
+def _reply_of_sound_response(response: flask.Response, request: ScoringInput) -> Reply:
+    status, line = response.status_code, _status_line_of(response)
     headers = list(response.get_wsgi_headers(request.environ).items())
     for name, value in headers:
         _check_header(name, value)
@@ -173,30 +188,52 @@ def _reply_of_response(response: flask.Response, request: ScoringInput) -> Reply
         headers = [(n, "True" if n.lower() == RUN_FAILED else v) for n, v in headers]
         if not any(n.lower() == RUN_FAILED for n, _ in headers):
             headers.append((RUN_FAILED, "True"))
-    try:
-        chunks = response.get_app_iter(request.environ)
-        if response.is_streamed and request.method != "HEAD":
-            iterator = _bytes_only(iter(chunks), response)
-            stream = first_item(iterator)
-            return Reply(f"{status} {reason}", headers, stream=stream, from_script=True)
-        body = b"".join(chunks)
-    except TypeError as error:
-        raise InvalidResponseError(
-            f"the body of a response must be str, bytes or an iterable of those: {error}"
-        ) from error
+    chunks = response.get_app_iter(request.environ)
+    if response.is_streamed and request.method != "HEAD":
+        stream = first_item(_bytes_only(iter(chunks), response))
+        return Reply(line, _with_sendable_length(headers), stream=stream, from_script=True)
+    body = b"".join(chunks)
     if request.method != "HEAD":
         headers = [(n, v) for n, v in headers if n.lower() != "content-length"]
-        if status >= 200 and status not in (204, 304):  # noqa: PLR2004 - codes without a body
+        if status not in (204, 304):
             headers.insert(0, ("Content-Length", str(len(body))))
-    return Reply(f"{status} {reason}", headers, body, from_script=True)
+    return Reply(line, headers, body, from_script=True)
+
+
+def _status_line_of(response: flask.Response) -> str:
+    status = response.status_code
+    if not 200 <= status <= 999:  # noqa: PLR2004 - codes of final answers
+        raise InvalidResponseError(f"status must be from 200 to 999, not {status}")
+    reason = response.status.partition(" ")[2] or HTTP_STATUS_CODES.get(status, "UNKNOWN").upper()
+    if not _FIELD_TEXT.fullmatch(reason):
+        raise InvalidResponseError(f"the reason phrase cannot be sent: {reason!r}")
+    return f"{status} {reason}"
 
 
 def _bytes_only(chunks: Iterator[Any], response: flask.Response) -> Iterator[bytes]:
     try:
         for chunk in chunks:
-            yield chunk if isinstance(chunk, bytes) else str(chunk).encode()
+            is_binary = isinstance(chunk, bytes | bytearray | memoryview)
+            yield bytes(chunk) if is_binary else str(chunk).encode()
     finally:
         response.close()
+
+
+def _with_sendable_length(headers: Headers) -> Headers:
+    """Without `Content-Length`, unless there is exactly one, and it is a number."""
+    lengths = [value for name, value in headers if name.lower() == "content-length"]
+    if len(lengths) == 1 and lengths[0].isascii() and lengths[0].isdigit():
+        return headers
+    return [(name, value) for name, value in headers if name.lower() != "content-length"]
+
+
+def _refuse_unawaited(result: Any) -> None:
+    if inspect.iscoroutine(result):
+        result.close()
+    raise InvalidResponseError(
+        f"run() returned an object of type `{type(result).__name__}` that nothing awaits: "
+        "declare run() with `async def`"
+    )
 
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

@@ -61,10 +61,14 @@ class ScoringScript:
     @property
     def run_code(self) -> CodeType | None:
         """Code of the innermost function behind `run`, to point at."""
-        run = inspect.unwrap(self.run)
-        if not hasattr(run, "__code__"):
-            run = getattr(type(run), "__call__", run)  # noqa: B004 - its code is wanted
-        return getattr(run, "__code__", None)
+        return _code_of(self.run)
+
+
+def _code_of(run: Any) -> CodeType | None:
+    run = inspect.unwrap(run)
+    if not hasattr(run, "__code__"):
+        run = getattr(type(run), "__call__", run)  # noqa: B004 - its code is wanted
+    return getattr(run, "__code__", None)
 
 
 def prepare_import_path(settings: Settings) -> None:
@@ -103,6 +107,8 @@ def load_script(settings: Settings) -> ScoringScript:
                 location=f"{outer}:1",
                 hint=f"define `def {'init()' if name == 'init' else 'run(data)'}:` in the script",
             )
+    if not callable(module.init):
+        raise ScriptError(f"init in {outer} is not a function", location=f"{outer}:1")
     run, inner = module.run, outer
     driver = getattr(module, "driver_module", None)
     if isinstance(driver, ModuleType) and hasattr(driver, "run"):
@@ -125,7 +131,7 @@ def run_init(script: ScoringScript, loop: asyncio.AbstractEventLoop | None) -> N
         result = script.init()
         if inspect.iscoroutine(result):
             loop.run_until_complete(result) if loop else asyncio.run(result)
-    except (Exception, SystemExit, KeyboardInterrupt) as error:
+    except BaseException as error:
         raise UserCodeError("User's init function failed") from error
     log.info("Users's init has completed successfully")
 
@@ -179,13 +185,13 @@ def _import_main(settings: Settings) -> ModuleType:
 def _execute(load: Callable[[], object], path: Path) -> None:
     try:
         load()
-    except (Exception, SystemExit, KeyboardInterrupt) as error:
+    except BaseException as error:
         raise UserCodeError(f"The scoring script could not be imported: {path}") from error
 
 
 def _check_signature(run: Any, path: str) -> tuple[tuple[inspect.Parameter, ...], bool]:
     """The parameters that get input, and whether the headers are wanted too."""
-    code = getattr(inspect.unwrap(run), "__code__", None)
+    code = _code_of(run)
     location = f"{path}:{code.co_firstlineno if code else 1}"
     try:
         parameters = tuple(inspect.signature(run).parameters.values())

@@ -23,6 +23,9 @@ Parser = Callable[[Any], Any]
 DEFAULT_APP_ROOT = "/var/azureml-app"
 """Where the container layout puts the user's code when nothing else is said."""
 
+DEFAULT_HEALTH_PORT = 5000
+"""The port for health when it has one of its own."""
+
 
 @dataclass(frozen=True)
 class Setting:

@@ -6,11 +6,12 @@ that accepts `text/event-stream` gets server-sent events instead.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, overload
 
-from inference_server.encoding import encode_json
+from inference_server.encoding import UnserialisableError, encode_json
 from inference_server.replies import RUN_FAILED, Reply, status_line
 
 EVENT_STREAM = "text/event-stream"
@@ -39,6 +40,32 @@ class _Started(Iterator[Any]):
         close = getattr(self._items, "close", None)
         if close is not None:
             close()
+
+
+class SteppedIterator(AsyncIterator[bytes]):
+    """An ordinary iterator as an asynchronous one, for a `run()` on an event loop.
+
+    Each item is made on the loop's thread, as `run()` itself is; between items others get a turn.
+    """
+
+    def __init__(self, items: Iterator[bytes]) -> None:
+        self._items = items
+
+    async def __anext__(self) -> bytes:
+        await asyncio.sleep(0)
+        for item in self._items:
+            return item
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """Close the iterator behind: its `finally` blocks run now."""
+        close = getattr(self._items, "close", None)
+        if close is not None:
+            close()
+
+    async def aclose(self) -> None:
+        """The same for code that knows asynchronous generators."""
+        self.close()
 
 
 class _StartedAsync(AsyncIterator[Any]):
@@ -80,13 +107,24 @@ def first_item(items: Any) -> Any:
 
 
 def stream_reply(items: Any, environ: dict[str, Any], *, nan_as_null: bool) -> Reply:
-    """The streamed answer for an iterator that went through `first_item`."""
+    """The streamed answer for an iterator that went through `first_item`.
+
+    Raises:
+        UnserialisableError: The first item has no JSON form; it is not too late for a 500.
+    """
     kind = _kind_of(items.first, environ)
     content_type, encode = _ENCODERS[kind]
 
     def to_bytes(item: Any) -> bytes:
         return encode(item, nan_as_null)
 
+    if items.first is not _END:
+        try:
+            to_bytes(items.first)
+        except UnserialisableError:
+            if isinstance(items, _Started):
+                items.close()
+            raise
     chunks = (
         _encoded_async(items, to_bytes)
         if isinstance(items, AsyncIterator)
@@ -113,7 +151,9 @@ def _json_line(item: Any, nan_as_null: bool) -> bytes:
 def _text(item: Any, nan_as_null: bool) -> bytes:
     if isinstance(item, bytes | bytearray):
         return bytes(item)
-    return item.encode() if isinstance(item, str) else encode_json(item, nan_as_null=nan_as_null)
+    if isinstance(item, str):
+        return item.encode(errors="replace")
+    return encode_json(item, nan_as_null=nan_as_null)
 
 
 def _event(item: Any, nan_as_null: bool) -> bytes:
@@ -121,7 +161,7 @@ def _event(item: Any, nan_as_null: bool) -> bytes:
         item = bytes(item).decode(errors="replace")
     text = item if isinstance(item, str) else encode_json(item, nan_as_null=nan_as_null).decode()
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "".join(f"data: {line}\n" for line in lines).encode() + b"\n"
+    return "".join(f"data: {line}\n" for line in lines).encode(errors="replace") + b"\n"
 
 
 _ENCODERS: dict[str, tuple[str, Callable[[Any, bool], bytes]]] = {

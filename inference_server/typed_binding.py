@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import re
 import typing
@@ -13,14 +14,15 @@ from typing import Any
 
 import msgspec
 
-from inference_server.binding import ScoringInput, headers_of, query_values
+from inference_server.binding import ScoringInput, headers_of, query_texts, query_values
 from inference_server.errors import InvalidInputError, RequestError
 from inference_server.openapi import PayloadSchemas
+from inference_server.rich_types import from_json, is_frame, schema_of_type
 from inference_server.scoring_script import REQUEST_HEADERS, ScoringScript
 
 log = logging.getLogger("azmlinfsrv.user_script")
 
-_TEXT_TYPES = {str, bytes, object, Any, inspect.Parameter.empty, NoneType}
+_TEXT_TYPES = (str, bytes, object, Any, inspect.Parameter.empty, NoneType)
 
 
 def typed_binding(script: ScoringScript) -> TypedBinding | None:
@@ -35,6 +37,13 @@ def typed_binding(script: ScoringScript) -> TypedBinding | None:
     if wants_text and all(p.default is not p.empty for p in others):
         return None
     return TypedBinding(script, hints)
+
+
+def wants_bytes(script: ScoringScript) -> bool:
+    """Whether the body's bytes satisfy the hint of the first parameter, and its text does not."""
+    first = script.parameters[0]
+    parts = _parts(_type_hints(script).get(first.name, first.empty))
+    return bytes in parts and {*parts} <= {bytes, NoneType}
 
 
 class TypedBinding:
@@ -55,13 +64,14 @@ class TypedBinding:
             for p in sorted(script.parameters, key=lambda p: p.default is not p.empty)
         ]
         self._struct = msgspec.defstruct("run", fields)
-        self._by_name = msgspec.json.Decoder(self._struct, dec_hook=_from_json)
+        self._by_name = msgspec.json.Decoder(self._struct, dec_hook=from_json)
         single = script.parameters[0] if len(script.parameters) == 1 else None
         self._single = single.name if single else None
         self._is_object = bool(single) and _is_object(types[script.parameters[0].name])
         single_type = types[self._single] if self._single else Any
         self._single_type = single_type
-        self._whole = msgspec.json.Decoder(single_type, dec_hook=_from_json)
+        self._whole = msgspec.json.Decoder(single_type, dec_hook=from_json)
+        self._is_frame = any(is_frame(part) for part in _parts(single_type))
         arguments = ", ".join(p.name for p in script.parameters)
         self.description = (
             "run() has type hints. Server will check the input against them and invoke it with the "
@@ -79,7 +89,7 @@ class TypedBinding:
         except msgspec.ValidationError as error:
             message, path = _message_and_path(str(error))
             raise InvalidInputError(message, path=path) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise RequestError(
                 HTTPStatus.BAD_REQUEST, f"POST body could not be decoded as JSON: {error}"
             ) from None
@@ -88,19 +98,42 @@ class TypedBinding:
         return arguments
 
     def _body(self, request: ScoringInput) -> dict[str, Any]:
-        body = request.body.removeprefix(b"\xef\xbb\xbf")
+        body = _as_utf8(request.body)
         if not body.strip():
             raise RequestError(HTTPStatus.BAD_REQUEST, "POST body is empty. Expecting JSON.")
         if self._single and (self._is_object or not body.lstrip().startswith(b"{")):
             return {self._single: self._whole.decode(body)}
+        if self._single and self._is_frame:
+            values = msgspec.json.decode(body)
+            if values.keys() != {self._single}:
+                return {self._single: _convert(values, self._single_type)}
         return _given(self._by_name.decode(body))
 
     def _query(self, request: ScoringInput) -> dict[str, Any]:
-        values = query_values(request.environ)
+        try:
+            return self._converted(query_values(request.environ), strict=True)
+        except msgspec.ValidationError as error:
+            # `?name=123` is a number to JSON, but may be meant for a `name: str`.
+            try:
+                return self._converted(query_texts(request.environ), strict=False)
+            except msgspec.ValidationError:
+                raise error from None
+
+    def _converted(self, values: dict[str, Any], *, strict: bool) -> dict[str, Any]:
         if self._single and self._is_object:
-            value = msgspec.convert(values, self._single_type, dec_hook=_from_json)
-            return {self._single: value}
-        return _given(msgspec.convert(values, self._struct, dec_hook=_from_json))
+            return {self._single: _convert(values, self._single_type, strict=strict)}
+        return _given(_convert(values, self._struct, strict=strict))
+
+
+def _convert(values: Any, to: Any, *, strict: bool = True) -> Any:
+    return msgspec.convert(values, to, strict=strict, dec_hook=from_json)
+
+
+def _as_utf8(body: bytes) -> bytes:
+    """The body without a byte order mark, transcoded if it is UTF-16 or UTF-32 (RFC 4627)."""
+    if body[:1] in (b"\xef", b"\xff", b"\xfe", b"\0") or body[1:2] == b"\0":
+        return body.decode(json.detect_encoding(body)).encode()
+    return body
 
 
 def _given(values: msgspec.Struct) -> dict[str, Any]:
@@ -119,8 +152,12 @@ def _type_hints(script: ScoringScript) -> dict[str, Any]:
 
 
 def _accepts_text(hint: Any) -> bool:
-    parts = typing.get_args(hint) if _is_union(hint) else (hint,)
-    return all(part in _TEXT_TYPES for part in parts)
+    return all(any(part is kind for kind in _TEXT_TYPES) for part in _parts(hint))
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """The alternatives of a union; a hint that is none is its only one."""
+    return typing.get_args(hint) if _is_union(hint) else (hint,)
 
 
 def _is_union(hint: Any) -> bool:
@@ -131,8 +168,8 @@ def _checkable(hint: Any, name: str) -> Any:
     """The hint, or Any with a warning when values cannot be checked against it."""
     try:
         msgspec.json.Decoder(hint)
-        msgspec.json.schema(hint, schema_hook=_schema_of_type)
-    except TypeError as error:
+        msgspec.json.schema(hint, schema_hook=schema_of_type)
+    except Exception as error:  # noqa: BLE001 - the hints' own classes can raise anything
         log.warning("The type hint of %s is not checked: %s", name, error)
         return Any
     return hint
@@ -140,15 +177,17 @@ def _checkable(hint: Any, name: str) -> Any:
 
 def _is_object(hint: Any) -> bool:
     schema = _schema(hint)
-    reference = schema.get("$ref", "").rpartition("/")[2]
-    resolved = schema.get("$defs", {}).get(reference, schema)
-    return resolved == {} or bool(resolved.get("type") == "object")
+    definitions = schema.get("$defs", {})
+    alternatives = schema.get("anyOf", [schema])
+    resolved = [definitions.get(a.get("$ref", "").rpartition("/")[2], a) for a in alternatives]
+    return any(a == {} or a.get("type") == "object" for a in resolved)
 
 
 def _schema(hint: Any) -> dict[str, Any]:
     try:
-        schema = msgspec.json.schema(hint, schema_hook=_schema_of_type)
-    except TypeError:
+        schema = msgspec.json.schema(hint, schema_hook=schema_of_type)
+    except Exception as error:  # noqa: BLE001 - as above; only the OpenAPI documents need it
+        log.debug("There is no JSON Schema for %s: %s", hint, error)
         return {}
     definitions = schema.setdefault("$defs", {})
     _hoist_definitions(schema, definitions)
@@ -168,52 +207,6 @@ def _hoist_definitions(node: Any, definitions: dict[str, Any]) -> None:
     elif isinstance(node, list):
         for value in node:
             _hoist_definitions(value, definitions)
-
-
-def _qualified_name(kind: type) -> str:
-    return f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
-
-
-def _from_json(kind: type, value: Any) -> Any:
-    """Values of types that msgspec leaves to others: pydantic, numpy and pandas."""
-    if hasattr(kind, "model_validate"):
-        return _validate_with_pydantic(kind, value)
-    name = _qualified_name(kind)
-    if name == "numpy.ndarray":
-        import numpy
-
-        return numpy.asarray(value)
-    if name == "pandas.DataFrame":
-        import pandas
-
-        if isinstance(value, dict) and {"columns", "data"} <= value.keys():
-            return pandas.DataFrame(value["data"], value.get("index"), value["columns"])
-        return pandas.DataFrame(value)
-    if isinstance(value, kind):
-        return value
-    raise ValueError(f"Expected `{kind.__qualname__}`, which JSON cannot express")
-
-
-def _validate_with_pydantic(kind: Any, value: Any) -> Any:
-    try:
-        return kind.model_validate(value)
-    except ValueError as error:
-        problems = error.errors() if hasattr(error, "errors") else []
-        if not problems:
-            raise
-        steps = (f"[{s}]" if isinstance(s, int) else f".{s}" for s in problems[0]["loc"])
-        raise ValueError(f"{problems[0]['msg']} - at `${''.join(steps)}`") from None
-
-
-def _schema_of_type(kind: type) -> dict[str, Any]:
-    if hasattr(kind, "model_json_schema"):
-        return kind.model_json_schema(ref_template="#/$defs/{model}")  # type: ignore[no-any-return]
-    name = _qualified_name(kind)
-    if name == "numpy.ndarray":
-        return {"type": "array", "items": {}}
-    if name == "pandas.DataFrame":
-        return {"type": "array", "items": {"type": "object"}}
-    return {}
 
 
 _AT = re.compile(r" - at `(\$[^`]*|key in [^`]*)`")

@@ -21,7 +21,8 @@ class AMLRequest(flask.Request):
 
 def rawhttp(func: F) -> F:
     """Mark `run()` to receive the HTTP request itself instead of its decoded body."""
-    setattr(func, _MARK, True)
+    # A bound method keeps no attributes of its own.
+    setattr(getattr(func, "__func__", func), _MARK, True)
     return func
 
 

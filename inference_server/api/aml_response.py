@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import flask
+
+from inference_server.encoding import encode_json
 
 RUN_FAILED = "x-ms-run-function-failed"
 
@@ -33,7 +34,7 @@ class AMLResponse(flask.Response):
         run_function_failed: bool = False,
     ) -> None:
         as_json = json_str or message is None or isinstance(message, dict)
-        body = json.dumps({} if message is None else message) if as_json else message
+        body = encode_json({} if message is None else message) if as_json else message
         super().__init__(body, status=status_code, mimetype="application/json" if as_json else None)
         self.headers[RUN_FAILED] = str(bool(run_function_failed))
         for name, value in (response_headers or {}).items():
