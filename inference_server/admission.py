@@ -198,6 +198,13 @@ class Admission(Generic[C]):
         """Nothing runs and nothing waits."""
         return not self._queued and not self._running
 
+    @property
+    def is_blocked(self) -> bool:
+        """All places are taken, one of them by a call whose deadline has passed."""
+        with self._lock:
+            late = any(call.state is CallState.OVERDUE for call in self._running)
+            return late and len(self._running) >= self.places
+
     def _retry_after_s(self) -> int:
         """Seconds until the queue as it is now will probably have been worked off."""
         rounds = math.ceil(self._capacity / self.places)

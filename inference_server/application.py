@@ -217,6 +217,11 @@ class Application:
         """The next scoring request would have to wait."""
         return self._admission.running + self._admission.waiting >= self._admission.places
 
+    @property
+    def is_blocked(self) -> bool:
+        """Scoring requests wait for a call that may never return."""
+        return self._admission.is_blocked
+
     def load_now(self) -> tuple[int, int]:
         """Calls of `run()` going on, requests waiting."""
         return self._admission.running, self._admission.waiting

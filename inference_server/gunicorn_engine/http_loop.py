@@ -224,7 +224,7 @@ class HttpLoop:
                 self._read(target)
         elif target is None:
             self._drain_wakes()
-        elif True:
+        elif not self._leaves_to_others():
             self._accept(target)
 
     def _drain_wakes(self) -> None:
@@ -267,6 +267,9 @@ class HttpLoop:
 
         Only for a moment: what no other worker has taken by then, this one does.
         """
+        if not self._hooks.may_accept():
+            self._set_accepting(False)
+            return True
         if (
             self._deferrals >= MAX_DEFERRALS
             or not self._application.is_saturated

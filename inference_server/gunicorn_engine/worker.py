@@ -104,11 +104,13 @@ class ScoringWorker(Worker):
             self._end_when_done()
 
     def _may_accept(self) -> bool:
-        # While this worker loads, workers that are ready should get the clients.
-        state = self.row.state
-        return state is WorkerState.READY or (
-            state is WorkerState.STARTING and not self.scoreboard.any_ready
+        # While this worker loads, or run() may be stuck in it, others should get the clients.
+        others_ready = any(
+            row.state is WorkerState.READY and row is not self.row for row in self.scoreboard
         )
+        if self.row.state is WorkerState.READY:
+            return not (others_ready and self.application.is_blocked)
+        return self.row.state is WorkerState.STARTING and not others_ready
 
     def _other_is_idle(self) -> bool:
         places = self.settings.max_concurrent_requests
