@@ -139,7 +139,7 @@ class TextBinding:
 
     def _input(self, request: ScoringInput) -> str | bytes:
         if request.method == "GET":
-            text = _query_as_json(request.environ)
+            text = json.dumps(query_values(request.environ))
             return text.encode() if self._as_bytes else text
         if self._as_bytes:
             return request.body
@@ -149,13 +149,6 @@ class TextBinding:
             raise RequestError(
                 HTTPStatus.BAD_REQUEST, f"Input cannot be decoded as UTF-8: {error}"
             ) from None
-
-
-def _query_as_json(environ: Environ) -> str:
-    try:
-        return json.dumps(query_values(environ))
-    except RecursionError:
-        return json.dumps(query_texts(environ))
 
 
 class RawBinding:

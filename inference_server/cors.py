@@ -15,9 +15,8 @@ _REGEX_SIGNS = ("*", "\\", "]", "?", "$", "^", "[", "(", ")", "|", "+")
 class CorsPolicy:
     """The origins of `--access_control_allow_origins`.
 
-    An entry matches an origin exactly (case-insensitively), as a regular expression if it looks
-    like one, or, when it has no scheme, the host and port of an origin with any scheme. `*` allows
-    all.
+    An entry matches a whole origin: exactly (case-insensitively), or as a regular expression if it
+    looks like one, or, when it has no scheme, by host and port. `*` allows all.
 
     Raises:
         ValueError: An entry looks like a regular expression, but is none.
@@ -40,7 +39,7 @@ class CorsPolicy:
             self._any
             or lowered in self._exact
             or lowered.partition("://")[2] in self._exact
-            or any(pattern.match(origin) for pattern in self._patterns)
+            or any(pattern.fullmatch(origin) for pattern in self._patterns)
         )
 
     def add_to(self, headers: Headers, environ: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ import inspect
 import linecache
 import os
 import site
-import sys
 import sysconfig
 import traceback
 from collections import deque
@@ -195,16 +194,6 @@ def place_of(function: Callable[..., object]) -> str:
     """`score.py:12`: where a function is defined."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return f"{display_path(code.co_filename)}:{code.co_firstlineno}" if code else "an unknown place"
-
-
-def where_is(thread_id: int) -> tuple[Frame, ...]:
-    """The user frames that a running thread is in, outermost first."""
-    stack: list[FrameType] = []
-    frame = sys._current_frames().get(thread_id)
-    while frame is not None:
-        stack.append(frame)
-        frame = frame.f_back
-    return user_frames(reversed(stack))
 
 
 def user_frames(stack: Iterable[FrameType]) -> tuple[Frame, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -103,10 +103,3 @@ def _pushed(app: flask.Flask, environ: dict[str, Any], ids: RequestIds | None) -
     with app.request_context(environ):
         _fill(flask.g, ids)
         yield
-
-
-def lazy_context(
-    app: flask.Flask, environ: dict[str, Any], ids: RequestIds | None
-) -> AbstractContextManager[None]:
-    """The context of one scoring request."""
-    return FlaskContext(app, environ, ids)

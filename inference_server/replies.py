@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
+
+from werkzeug.http import HTTP_STATUS_CODES
 
 from inference_server.failures import Failure
 
@@ -49,7 +50,8 @@ class Reply:
         return any(key.lower() == name for key, _ in self.headers)
 
 
-_STATUS_LINES = {status.value: f"{status.value} {status.phrase.upper()}" for status in HTTPStatus}
+# Werkzeug's phrases, as the reference sends them: those of `http` changed with Python 3.13.
+_STATUS_LINES = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}
 
 
 def status_line(code: int) -> str:

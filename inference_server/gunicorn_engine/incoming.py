@@ -112,10 +112,7 @@ class IncomingRequests:
             unreader = IterUnreader(iter([bytes(buffer[:stop])]))
             head: Any = Request(self._cfg, unreader, self._address, self._count)
         except http_errors.NoMoreData:
-            raise RequestError(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"The request's header is longer than {MAX_HEAD} bytes.",
-            ) from None
+            raise _refusal_of_start(len(buffer)) from None
         except (http_errors.ParseException, StopIteration) as error:
             raise _refusal(error) from None
         del buffer[:stop]
@@ -127,6 +124,9 @@ class IncomingRequests:
     def _is_hopeless(self) -> bool:
         """Whether more bytes cannot make this a request; parsing it now gives the reason."""
         buffer = self._buffer
+        # Half of a blank line, which may come before a request.
+        if bytes(buffer[:2]) == b"\r":
+            return False
         return bool(buffer) and (
             not 65 <= buffer[0] <= 90  # noqa: PLR2004 - methods are upper-case ASCII letters
             or len(buffer) > MAX_HEAD
@@ -215,6 +215,18 @@ _STATUS_OF_ERROR = (
     (http_errors.ForbiddenProxyRequest, HTTPStatus.FORBIDDEN),
     (http_errors.ExpectationFailed, HTTPStatus.EXPECTATION_FAILED),
 )
+
+
+def _refusal_of_start(length: int) -> RequestError:
+    if length > MAX_HEAD:
+        return RequestError(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            f"The request's header is longer than {MAX_HEAD} bytes.",
+        )
+    return RequestError(
+        HTTPStatus.BAD_REQUEST,
+        "Invalid HTTP request: it does not start with a method (is the client speaking TLS?)",
+    )
 
 
 def _refusal(error: Exception) -> RequestError:

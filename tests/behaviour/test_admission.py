@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -159,9 +160,10 @@ def test_a_probe_that_leaves_during_init_is_forgotten(start_server: StartServer)
     (worker,) = server.worker_pids()
     before = descriptors(worker)
 
-    for _ in range(20):
-        with server.connect() as connection:
-            connection.sendall(get_request("/"))
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(server.connect()).sendall(get_request("/"))
+        poll(lambda: descriptors(worker) >= before + 20, timeout=5)
 
     poll(lambda: descriptors(worker) <= before + 2, timeout=5)
 

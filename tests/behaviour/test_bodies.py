@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import os
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -113,6 +114,18 @@ def test_a_client_that_sends_everything_first_sees_that_it_is_too_large(
             "message": "The body is larger than 10485760 bytes (--max_body_size)."
         }
         assert response.headers["Connection"] == "close"
+
+
+@pytest.mark.slow
+def test_a_slow_upload_that_is_too_large_is_answered_all_the_same(limited: ServerProcess) -> None:
+    """Longer than the server lingers after an answer that nobody reads."""
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(14):
+            yield b"x" * MIB
+            time.sleep(0.2)
+
+    assert big_post(limited, 14 * MIB, slowly()).status == 413
 
 
 def test_a_chunked_body_over_the_limit_is_refused(limited: ServerProcess) -> None:

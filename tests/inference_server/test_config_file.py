@@ -51,7 +51,12 @@ def test_the_app_root_comes_before_the_folder_of_the_script(root: Path):
 
 
 @pytest.mark.parametrize(
-    "named", [pytest.param("missing", id="missing"), pytest.param("empty", id="empty")]
+    "named",
+    [
+        pytest.param("missing", id="missing"),
+        pytest.param("empty", id="empty"),
+        pytest.param("x" * 5000, id="a name that no file can have"),
+    ],
 )
 def test_a_named_file_without_content_makes_way_for_the_others(root: Path, named: str):
     (root / "empty").touch()

@@ -26,6 +26,7 @@ def headers_for(policy: CorsPolicy, method: str = "POST", **environ: str) -> Hea
         pytest.param("HTTP://A.EXAMPLE", True, id="in another case"),
         pytest.param("https://b.example:8443", True, id="listed in another case"),
         pytest.param("http://x.c.example", True, id="regular expression"),
+        pytest.param("http://x.c.example.evil", False, id="regular expression and more"),
         pytest.param("http://d.example", True, id="entry without a scheme"),
         pytest.param("https://d.example", True, id="the same with another scheme"),
         pytest.param("d.example", True, id="the same without a scheme"),

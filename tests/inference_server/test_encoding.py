@@ -61,6 +61,14 @@ class Model(pydantic.BaseModel):
     score: float
 
 
+class Items(pydantic.RootModel[list[int]]):
+    def __len__(self) -> int:
+        return len(self.root)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.root
+
+
 class Pair(NamedTuple):
     first: int
     second: str
@@ -115,7 +123,7 @@ class Tensor:
         pytest.param(np.array([["NaT"]], "M8[D]"), [[None]], id="table of dates"),
         pytest.param(np.array("2020-01-02", "M8[D]"), "2020-01-02", id="date in an array"),
         pytest.param(np.datetime64("2020-01-02"), "2020-01-02", id="numpy date"),
-        pytest.param(np.datetime64("NaT"), None, id="no numpy date"),
+        pytest.param(np.datetime64("NaT", "D"), None, id="no numpy date"),
         pytest.param(np.timedelta64(5, "s"), "5 seconds", id="numpy duration"),
         pytest.param(
             pd.DataFrame({"a": [1, 2], "b": ["x", None]}),
@@ -150,6 +158,7 @@ class Tensor:
         pytest.param(Point(1, [Point(2)]), {"x": 1, "y": [{"x": 2, "y": None}]}, id="dataclass"),
         pytest.param(Row([1]), {"cells": [1]}, id="dataclass that is a sequence too"),
         pytest.param(Model(name="a", score=0.5), {"name": "a", "score": 0.5}, id="pydantic"),
+        pytest.param(Items([1]), [1], id="pydantic model that is a collection too"),
         pytest.param(Pair(1, "b"), [1, "b"], id="named tuple"),
         pytest.param(Colour.RED, "red", id="enum"),
         pytest.param(Level.HIGH, 3, id="integer enum"),

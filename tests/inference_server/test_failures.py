@@ -8,7 +8,6 @@ import linecache
 import os
 import sys
 import sysconfig
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from inference_server.failures import (
     model_tree,
     place_of,
     user_frames,
-    where_is,
 )
 from inference_server.replies import message_reply
 
@@ -497,24 +495,6 @@ def test_user_code_is_what_the_user_can_edit(path: str, is_user: bool):
 def test_a_function_is_placed_where_it_is_defined():
     assert place_of(fail_plainly) == f"{HERE}:{fail_plainly.__code__.co_firstlineno}"
     assert place_of(print) == "an unknown place"
-
-
-def test_a_running_thread_is_found_in_the_users_code():
-    inside, leave = threading.Event(), threading.Event()
-
-    def wait_inside() -> None:
-        inside.set()
-        leave.wait(10)
-
-    thread = threading.Thread(target=wait_inside)
-    thread.start()
-    inside.wait(10)
-    frames = where_is(thread.ident or 0)
-    leave.set()
-    thread.join()
-
-    assert [f.function for f in frames] == ["wait_inside"]
-    assert where_is(-1) == ()
 
 
 def test_user_frames_of_a_stack_leave_out_libraries():

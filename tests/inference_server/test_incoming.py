@@ -85,6 +85,7 @@ def chunked(body: bytes, sizes: list[int], extension: bytes = b"", trailer: byte
             chunked(b"hello", [2], trailer=b"X-T: 1\r\n"), ("POST", "/score", "", b"hello"),
             id="with trailer",
         ),
+        pytest.param(b"\r\n\r\n" + GET, ("GET", "/", "a=1", b""), id="blank lines before"),
         pytest.param(GET.replace(b"1.1", b"1.0"), ("GET", "/", "a=1", b""), id="HTTP/1.0"),
     ],
 )  # fmt: skip
@@ -164,7 +165,10 @@ def test_a_body_that_is_too_large_is_refused(data: bytes, status: HTTPStatus):
     ("data", "status"),
     [
         pytest.param(b"\x16\x03\x01\x02\r\n\r\n", 400, id="TLS"),
+        pytest.param(b"\x16\x03\x01", 400, id="start of TLS"),
+        pytest.param(b"get / HTTP", 400, id="start in lower case"),
         pytest.param(b"get / HTTP/1.1\r\n\r\n", 400, id="lower case"),
+        pytest.param(b"GET / HTTP/1.1\r\n" + b"X: %b\r\n" % (b"a" * 8000) * 40, 431, id="no end"),
         pytest.param(b"GET / HTTP/1.1\n\n", 400, id="bare line feeds"),
         pytest.param(b"GET /\r\n\r\n", 400, id="no version"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2"),

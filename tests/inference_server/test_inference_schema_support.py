@@ -103,6 +103,12 @@ def test_without_the_package_nothing_is_decorated(monkeypatch: pytest.MonkeyPatc
     assert "inference_schema.schema_util" not in sys.modules
 
 
+def test_a_package_that_is_not_installed_is_not_made_up():
+    (finder,) = [f for f in sys.meta_path if type(f).__name__ == "_MendingFinder"]
+
+    assert finder.find_spec("inference_schema.schema_decorators", []) is None
+
+
 def test_a_decorator_above_does_not_hide_the_schema():
     run = with_closure(decorated_run())
 

@@ -16,6 +16,8 @@ from inference_server.replies import Reply, json_reply, message_reply, status_li
     [
         pytest.param(200, "200 OK", id="known"),
         pytest.param(HTTPStatus.NOT_FOUND, "404 NOT FOUND", id="as an enum"),
+        pytest.param(422, "422 UNPROCESSABLE ENTITY", id="renamed by Python 3.13"),
+        pytest.param(413, "413 REQUEST ENTITY TOO LARGE", id="renamed by Python 3.13 too"),
         pytest.param(599, "599 UNKNOWN", id="unknown"),
     ],
 )

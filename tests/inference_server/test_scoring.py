@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import flask
@@ -570,10 +570,16 @@ def test_whatever_a_coroutine_function_raises_is_answered_with_500(error: BaseEx
 
 
 def test_a_coroutine_that_is_thrown_away_is_closed():
+    class Pause:
+        def __await__(self) -> Generator[None, None, None]:
+            yield
+
     async def run(data):
-        await asyncio.sleep(3600)
+        await Pause()
 
     coroutine = scoring_of(run).answer_async(REQUEST)
+    coroutine.send(None)
+
     with pytest.raises(GeneratorExit):
         coroutine.throw(GeneratorExit())
 
