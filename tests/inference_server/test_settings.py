@@ -12,22 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference_server.errors import SettingProblem, SettingsError
-from inference_server.settings import (
-    BY_VARIABLE,
-    TABLE,
-    Setting,
-    Settings,
+from inference_server.setting_parsers import (
     boolean,
     choice,
     exactly_true,
     integer,
     log_level,
-    option_rows,
     origins,
-    read_settings,
     seconds,
     size,
     text,
+)
+from inference_server.settings import (
+    BY_VARIABLE,
+    TABLE,
+    Setting,
+    Settings,
+    option_rows,
+    read_settings,
 )
 from tests.inference_server.support import few
 
