@@ -6,11 +6,9 @@ a client that sends or reads slowly holds a file descriptor and nothing else.
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import os
-import select
 import selectors
 import socket
 import time
@@ -26,6 +24,7 @@ from inference_server.application import SHUTTING_DOWN, Application
 from inference_server.errors import RequestError
 from inference_server.gunicorn_engine.connection import Connection, GunicornExchange, Phase
 from inference_server.gunicorn_engine.incoming import CompleteRequest, IncomingRequests, Progress
+from inference_server.gunicorn_engine.listeners import Listeners
 from inference_server.replies import message_reply
 from inference_server.scoreboard import Rejection, Row
 from inference_server.settings import Settings
@@ -44,18 +43,8 @@ bytes come in would reset the connection, and the client might never see the ans
 
 LONGEST_DRAIN_S = 30.0
 
-DEFER_S = 0.01
-MAX_DEFERRALS = 2
-"""How long, and how often, a busy worker leaves a new connection to the idle ones: twice, as the
-first time may end just when the connection arrives."""
-
-SHORTAGE_LOG_S = 10.0
-
 GONE_AFTER_S = 0.1
 """A client that closed its sending side this long ago, and still waits in the queue, has left."""
-
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""Errors of `accept` that stay until some connection is closed."""
 
 _WAKE = b"\0"
 """Any other byte on the wake socket is the number of a signal, written by `set_wakeup_fd`."""
@@ -105,7 +94,6 @@ class HttpLoop:
         row: Row,
     ) -> None:
         self.stopping = False
-        self._listeners = listeners
         self._cfg = cfg
         self._settings = settings
         self._application = application
@@ -118,11 +106,11 @@ class HttpLoop:
         self._wake_receiver, self._wake_sender = socket.socketpair()
         for end in (self._wake_receiver, self._wake_sender):
             end.setblocking(False)
-        self._accepting = False
+        self._listeners = Listeners(
+            listeners, self._selector, hooks.may_accept, self._leave_to_others
+        )
         self._next_tick = 0.0
         self._stop_at = 0.0
-        self._deferrals = 0
-        self._shortage_logged_at = 0.0
 
     # --- from any thread ---------------------------------------------------------------------
 
@@ -151,9 +139,10 @@ class HttpLoop:
         self._selector.register(self._wake_receiver, selectors.EVENT_READ, None)
         while not self._is_finished():
             now = time.monotonic()
-            if now >= self._next_tick:
+            if now >= min(self._next_tick, self._listeners.resume_at):
                 self._tick(now)
-            for key, events in self._selector.select(max(0.0, self._next_tick - now)):
+            pause = min(self._next_tick, self._listeners.resume_at) - now
+            for key, events in self._selector.select(max(0.0, pause)):
                 self._handle(key, events)
             while self._actions:
                 self._actions.popleft()()
@@ -164,12 +153,9 @@ class HttpLoop:
         """Take what clients have already sent, then finish what is in flight (loop's thread)."""
         if self.stopping:
             return
-        self._accept_all()
+        self._listeners.close(take=self._accept)
         self.stopping = True
         self._stop_at = time.monotonic() + LINGER_S
-        self._set_accepting(False)
-        for listener in self._listeners:
-            listener.close()
 
     def abort(self) -> None:
         """Answer everything in flight with 503, for a quick end (loop's thread)."""
@@ -181,8 +167,7 @@ class HttpLoop:
         """Close this process's copies of all sockets, in a process forked from this one."""
         for connection in self._connections:
             connection.sock.close()
-        for listener in self._listeners:
-            listener.sock.close()
+        self._listeners.close_copies()
         self._wake_receiver.close()
         self._wake_sender.close()
         self._selector.close()
@@ -224,7 +209,7 @@ class HttpLoop:
                 self._read(target)
         elif target is None:
             self._drain_wakes()
-        elif not self._leaves_to_others():
+        elif self._listeners.takes_next():
             self._accept(target)
 
     def _drain_wakes(self) -> None:
@@ -238,9 +223,8 @@ class HttpLoop:
     def _tick(self, now: float) -> None:
         self._hooks.beat()
         self._row.set_load(*self._application.load_now())
-        self._set_accepting(not self.stopping and self._hooks.may_accept())
-        if self._deferrals and self._accepting and not self._has_waiting_client():
-            self._deferrals = 0
+        if not self.stopping:
+            self._listeners.review()
         for connection in tuple(self._connections):
             self._check_time(connection, now)
         self._next_tick = now + (TICK_S if not self.stopping else 0.05)
@@ -251,72 +235,12 @@ class HttpLoop:
 
     # --- accepting ---------------------------------------------------------------------------
 
-    def _set_accepting(self, accepting: bool) -> None:
-        if accepting == self._accepting:
-            return
-        self._accepting = accepting
-        for listener in self._listeners:
-            if accepting:
-                listener.setblocking(False)
-                self._selector.register(listener, selectors.EVENT_READ, listener)
-            else:
-                self._selector.unregister(listener)
-
-    def _leaves_to_others(self) -> bool:
-        """Let another worker have a new client when its request would have to wait in this one.
-
-        Only for a moment: what no other worker has taken by then, this one does.
-        """
-        if not self._hooks.may_accept():
-            self._set_accepting(False)
-            return True
-        if (
-            self._deferrals >= MAX_DEFERRALS
-            or not self._application.is_saturated
-            or not self._hooks.other_is_idle()
-        ):
-            self._deferrals = 0
-            return False
-        self._deferrals += 1
-        self._pause_accepting(time.monotonic() + DEFER_S)
-        return True
-
-    def _has_waiting_client(self) -> bool:
-        poller = select.poll()
-        for listener in self._listeners:
-            poller.register(listener, select.POLLIN)
-        return bool(poller.poll(0))
-
-    def _pause_accepting(self, until: float) -> None:
-        self._set_accepting(False)
-        self._next_tick = min(self._next_tick, until)
-
-    def _note_shortage(self, error: OSError) -> None:
-        """Accepting again at once would fail again: without a pause the loop would spin."""
-        now = time.monotonic()
-        self._pause_accepting(now + TICK_S)
-        if now - self._shortage_logged_at >= SHORTAGE_LOG_S:
-            self._shortage_logged_at = now
-            count = len(self._connections)
-            log.error("Cannot accept a connection (%d are open): %s", count, error.strerror)
-
-    def _accept_all(self) -> None:
-        if self._accepting or self._deferrals:
-            for listener in self._listeners:
-                while self._accept(listener):
-                    pass
-
     def _accept(self, listener: Any) -> bool:
-        try:
-            sock, address = listener.accept()
-        except OSError as error:
-            # Usually another worker was quicker, or the client left before it was let in.
-            if error.errno in _SHORTAGES:
-                self._note_shortage(error)
+        """Let one client in; False when there is none to be had."""
+        accepted = self._listeners.accept(listener)
+        if accepted is None:
             return False
-        sock.setblocking(False)
-        if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock, address = accepted
         incoming = IncomingRequests(self._cfg, address, self._settings.max_body_size)
         connection = Connection(sock, address, listener.getsockname(), incoming)
         self._connections.add(connection)
@@ -325,6 +249,9 @@ class HttpLoop:
         # Clients usually send at once; reading now saves a round of the loop.
         self._read(connection)
         return True
+
+    def _leave_to_others(self) -> bool:
+        return self._application.is_saturated and self._hooks.other_is_idle()
 
     # --- reading -----------------------------------------------------------------------------
 

@@ -105,12 +105,12 @@ class ScoringWorker(Worker):
 
     def _may_accept(self) -> bool:
         # While this worker loads, or run() may be stuck in it, others should get the clients.
-        others_ready = any(
+        state = self.row.state
+        if state is WorkerState.READY and not self.application.is_blocked:
+            return True
+        return state in (WorkerState.READY, WorkerState.STARTING) and not any(
             row.state is WorkerState.READY and row is not self.row for row in self.scoreboard
         )
-        if self.row.state is WorkerState.READY:
-            return not (others_ready and self.application.is_blocked)
-        return self.row.state is WorkerState.STARTING and not others_ready
 
     def _other_is_idle(self) -> bool:
         places = self.settings.max_concurrent_requests
