@@ -66,6 +66,8 @@ class Connection:
         self.phase = Phase.READING
         self.since = time.monotonic()
         self.transaction: Transaction | None = None
+        self.head: Any = None
+        self.environ: dict[str, Any] = {}
         self.client_closed = False
         self.outbox = bytearray()
         self.close_when_flushed = False

@@ -316,12 +316,10 @@ class HttpLoop:
     def _begin(self, connection: Connection, request: CompleteRequest) -> None:
         connection.phase = Phase.ANSWERING
         keep_alive = self._hooks.request_started() and self._settings.keep_alive > 0
-        _, created = wsgi.create(
-            request.head, connection.sock, connection.address, connection.server, self._cfg
-        )
-        environ = dict(created)
+        if request.head is not connection.head:
+            connection.head, connection.environ = request.head, self._environ(connection, request)
+        environ = dict(connection.environ)
         environ["wsgi.input"] = io.BytesIO(request.body)
-        environ["wsgi.multithread"] = True
         if "HTTP_TRANSFER_ENCODING" in environ:
             environ["CONTENT_LENGTH"] = str(len(request.body))
         exchange = GunicornExchange(
@@ -334,6 +332,16 @@ class HttpLoop:
         transaction = self._application.begin(environ, request.body, exchange)
         if connection.phase is Phase.ANSWERING:
             connection.transaction = transaction
+
+    def _environ(self, connection: Connection, request: CompleteRequest) -> dict[str, Any]:
+        """The WSGI environment of a request but for its body."""
+        _, created = wsgi.create(
+            request.head, connection.sock, connection.address, connection.server, self._cfg
+        )
+        environ = {**created, "wsgi.multithread": True}
+        # It would write to the socket past the loop.
+        environ.pop("wsgi.early_hints", None)
+        return environ
 
     def _refuse(self, connection: Connection, error: RequestError) -> None:
         """Answer something that is not a usable request, and close."""

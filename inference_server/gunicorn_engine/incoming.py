@@ -34,7 +34,10 @@ class Progress(enum.Enum):
 
 @dataclass
 class CompleteRequest:
-    """A parsed request and its whole, decoded body."""
+    """A parsed request and its whole, decoded body.
+
+    `head` is the same object as that of the request before when the client sent the same bytes.
+    """
 
     head: Any
     body: bytes
@@ -56,6 +59,8 @@ class IncomingRequests:
         self._buffer = bytearray()
         self._head: Any = None
         self._count = 0
+        self._last_text = b""
+        self._last_head: Any = None
         self._scanned = 0
         self._body_length: int | None = 0
 
@@ -107,19 +112,30 @@ class IncomingRequests:
             self._scanned = len(buffer)
             return False
         stop = end + len(_HEAD_END) if end >= 0 else len(buffer)
-        try:
-            self._count += 1
-            unreader = IterUnreader(iter([bytes(buffer[:stop])]))
-            head: Any = Request(self._cfg, unreader, self._address, self._count)
-        except http_errors.NoMoreData:
-            raise _refusal_of_start(len(buffer)) from None
-        except (http_errors.ParseException, StopIteration) as error:
-            raise _refusal(error) from None
+        text = bytes(buffer[:stop])
+        # Clients that keep a connection send the same header again and again.
+        if text != self._last_text:
+            self._last_head = self._parsed(text)
+            # The two kinds of request whose parsed header changes while it is served.
+            is_reusable = not self._last_head._expected_100_continue and not isinstance(
+                self._last_head.body.reader, ChunkedReader
+            )
+            self._last_text = text if is_reusable else b""
         del buffer[:stop]
         self._scanned = 0
-        self._head = head
-        self._check_length(head.body.reader)
+        self._head = self._last_head
+        self._check_length(self._head.body.reader)
         return True
+
+    def _parsed(self, text: bytes) -> Any:
+        try:
+            self._count += 1
+            unreader = IterUnreader(iter([text]))
+            return Request(self._cfg, unreader, self._address, self._count)
+        except http_errors.NoMoreData:
+            raise _refusal_of_start(len(text)) from None
+        except (http_errors.ParseException, StopIteration) as error:
+            raise _refusal(error) from None
 
     def _is_hopeless(self) -> bool:
         """Whether more bytes cannot make this a request; parsing it now gives the reason."""

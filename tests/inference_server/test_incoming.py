@@ -96,6 +96,33 @@ def test_a_request_is_found_whole_and_byte_by_byte(
     assert [summary(r) for r in requests_in(*split(data, list(range(len(data)))))] == [expected]
 
 
+def test_a_header_that_is_sent_again_is_parsed_once_and_the_body_is_the_new_one():
+    again = POST.replace(b"hello", b"again")
+
+    first, second, third = requests_in(POST, again, GET)
+
+    assert [summary(r) for r in (first, second, third)] == [
+        ("POST", "/score", "", b"hello"),
+        ("POST", "/score", "", b"again"),
+        ("GET", "/", "a=1", b""),
+    ]
+    assert first.head is second.head
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        pytest.param(CHUNKED + b"2\r\nhi\r\n0\r\n\r\n", id="chunked"),
+        pytest.param(POST.replace(b"Host", b"Expect: 100-continue\r\nHost"), id="expects continue"),
+    ],
+)
+def test_a_header_that_changes_while_it_is_served_is_parsed_again(request_text: bytes):
+    first, second = requests_in(request_text, request_text)
+
+    assert first.head is not second.head
+    assert summary(first) == summary(second)
+
+
 def test_the_progress_follows_the_bytes():
     requests = incoming()
     seen: list[tuple[Progress, int]] = []
