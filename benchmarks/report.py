@@ -110,6 +110,8 @@ _NOTES = (
     "anew for each request; the other two keep connections alive.\n"
     '  How much of the difference that makes, the lines "closed behind each answer" show: there '
     "every client asks for a new connection each time.",
+    "Every client sends the same header again and again, as most that keep a connection do; our "
+    "server parses it once per connection.",
     "azml and the reference log two lines for every request, to files; raw gunicorn logs none.",
     "`run()` does nothing here: the figures say what the server adds to a request.\n"
     "  Next to a model that takes 10 ms for its answer, what any of the three adds is small.",
