@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -24,24 +25,13 @@ _REQUEST_VARIABLE: ContextVar[Any] | None = getattr(flask.globals, "_cv_request"
 class _Lazy:
     """Stands for a Flask context until one of its attributes is wanted."""
 
-    def __init__(self, request: FlaskContext) -> None:
-        self._request = request
+    __slots__ = ("_make",)
 
-    def _make(self) -> Any:
-        raise NotImplementedError
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._make(), name)
-
-
-class _LazyApp(_Lazy):
-    def _make(self) -> Any:
-        return self._request.app_context()
-
-
-class _LazyRequest(_Lazy):
-    def _make(self) -> Any:
-        return self._request.request_context()
 
 
 class FlaskContext:
@@ -64,8 +54,8 @@ class FlaskContext:
             self._tokens = stack
         else:
             self._tokens = (
-                _APP_VARIABLE.set(_LazyApp(self)),
-                _REQUEST_VARIABLE.set(_LazyRequest(self)),
+                _APP_VARIABLE.set(_Lazy(self.app_context)),
+                _REQUEST_VARIABLE.set(_Lazy(self.request_context)),
             )
 
     def __exit__(self, *error: object) -> None:
