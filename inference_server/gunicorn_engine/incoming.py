@@ -20,6 +20,9 @@ MAX_HEAD = 256 * 1024
 """A head that has not ended after so many bytes is refused; gunicorn's own limits are below it."""
 
 _HEAD_END = b"\r\n\r\n"
+_PARSER_ERRORS = (http_errors.ParseException, OSError, StopIteration)
+"""What gunicorn's parser raises; in gunicorn 25 some of its errors are no ParseException."""
+
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
 
@@ -134,7 +137,7 @@ class IncomingRequests:
             return Request(self._cfg, unreader, self._address, self._count)
         except http_errors.NoMoreData:
             raise _refusal_of_start(len(text)) from None
-        except (http_errors.ParseException, StopIteration) as error:
+        except _PARSER_ERRORS as error:
             raise _refusal(error) from None
 
     def _is_hopeless(self) -> bool:
@@ -182,10 +185,10 @@ class IncomingRequests:
         reader = ChunkedReader(self._head, unreader)
         try:
             body: bytes = reader.read(self._max_body_size + 1)
-        except (http_errors.ParseException, StopIteration) as error:
-            raise _refusal(error) from None
         except http_errors.NoMoreData:
             raise RequestError(HTTPStatus.BAD_REQUEST, "The chunked body is malformed.") from None
+        except _PARSER_ERRORS as error:
+            raise _refusal(error) from None
         if len(body) > self._max_body_size:
             raise body_too_large(self._max_body_size)
         del self._buffer[:stop]
