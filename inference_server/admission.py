@@ -176,8 +176,10 @@ class Admission(Generic[C]):
             return True
 
     def end(self, call: C) -> None:
-        """Give the call's place back."""
+        """Give the call's place back; the second time changes nothing."""
         with self._lock:
+            if call not in self._running:
+                return
             self._running.discard(call)
             self._reported.discard(call)
             self._report(len(self._running), len(self._queued))

@@ -92,6 +92,8 @@ class Performer:
                 if not self._claim(call, reply, spent):
                     close_stream(reply)
                 elif reply.stream is None:
+                    # First: a client that waits for each answer must not find the place taken.
+                    self._admission.end(call)
                     transaction.send(reply)
                 else:
                     self._stream(transaction, reply)
@@ -111,6 +113,8 @@ class Performer:
                 if not self._claim(call, reply, spent):
                     await close_async_stream(reply)
                 elif reply.stream is None:
+                    # First: a client that waits for each answer must not find the place taken.
+                    self._admission.end(call)
                     transaction.send(reply)
                 else:
                     await self._stream_async(transaction, reply)

@@ -194,3 +194,11 @@ def test_the_queue_keeps_its_order(start_server: StartServer) -> None:
     assert answers == sent
     assert lines_of(server.cwd / "calls") == sent
     assert queue_length(server) == 0
+
+
+def test_a_client_that_waits_for_each_answer_is_never_refused(start_server: StartServer) -> None:
+    server = start_server("returns_input.py", "--max_queue", "0")
+
+    statuses = {server.score("x").status for _ in range(200)}
+
+    assert statuses == {200}
