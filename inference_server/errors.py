@@ -11,6 +11,7 @@ ServerError
 └── RequestError               this request is answered with a status below 500
     ├── InvalidInputError      the input does not fit what `run()` takes (422)
     ├── QueueFullError         no place left in the queue (429)
+    ├── BodyTooLargeError      the body is over the limit (413)
     ├── IdTooLongError         a request id is too long (431; in `request_ids`)
     └── OpenApiVersionError    no document of the requested version (404; in `openapi`)
 """
@@ -22,6 +23,10 @@ from http import HTTPStatus
 
 START_FAILED = 3
 """Exit code of a server whose scoring script cannot be served, as gunicorn's boot error."""
+
+
+STUCK = 70
+"""Exit code of a process whose `run()` never came back (EX_SOFTWARE of sysexits.h)."""
 
 
 class ServerError(Exception):
@@ -92,6 +97,16 @@ class InvalidInputError(RequestError):
         super().__init__(HTTPStatus.UNPROCESSABLE_ENTITY, message)
         self.path = path
         self.error_type = error_type
+
+
+class BodyTooLargeError(RequestError):
+    """The body is larger than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"The body is larger than {limit} bytes (--max_body_size).",
+        )
 
 
 class QueueFullError(RequestError):

@@ -92,9 +92,7 @@ class Performer:
                 if not self._claim(call, reply, spent):
                     close_stream(reply)
                 elif reply.stream is None:
-                    # First: a client that waits for each answer must not find the place taken.
-                    self._admission.end(call)
-                    transaction.send(reply)
+                    self._send_whole(call, reply)
                 else:
                     self._stream(transaction, reply)
         except Exception as error:  # noqa: BLE001 - ours; logged there
@@ -113,9 +111,7 @@ class Performer:
                 if not self._claim(call, reply, spent):
                     await close_async_stream(reply)
                 elif reply.stream is None:
-                    # First: a client that waits for each answer must not find the place taken.
-                    self._admission.end(call)
-                    transaction.send(reply)
+                    self._send_whole(call, reply)
                 else:
                     await self._stream_async(transaction, reply)
         except Exception as error:  # noqa: BLE001 - as above
@@ -130,6 +126,11 @@ class Performer:
         if reply.failure is not None:
             log_failure(reply.failure, reply.code)
         return True
+
+    def _send_whole(self, call: ScoringCall, reply: Reply) -> None:
+        # First: a client that waits for each answer must not find the place taken.
+        self._admission.end(call)
+        call.transaction.send(reply)
 
     def _give_up(self, call: ScoringCall, error: Exception) -> None:
         """Part with a request after an error of ours; the place it held must not be lost."""

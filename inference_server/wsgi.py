@@ -15,7 +15,7 @@ from typing import Any
 
 from inference_server.application import Application
 from inference_server.config_file import load_settings
-from inference_server.errors import RequestError
+from inference_server.errors import STUCK, BodyTooLargeError, RequestError
 from inference_server.replies import Reply, message_reply
 from inference_server.scoreboard import Scoreboard
 from inference_server.transaction import ClientGoneError
@@ -77,24 +77,16 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
     source, declared = environ["wsgi.input"], environ.get("CONTENT_LENGTH")
     length = int(declared) if declared else limit + 1
     if declared and length > limit:
-        raise body_too_large(limit)
+        raise BodyTooLargeError(limit)
     # Without a length, only an engine that ends the input itself can be read from.
     ends = declared or environ.get("wsgi.input_terminated")
     body: bytes = source.read(length) if ends else b""
     if len(body) > limit:
-        raise body_too_large(limit)
+        raise BodyTooLargeError(limit)
     if declared and len(body) < length:
         message = "The connection was closed before the request's body was complete."
         raise RequestError(HTTPStatus.BAD_REQUEST, message)
     return body
-
-
-def body_too_large(limit: int) -> RequestError:
-    """The refusal of a body of more than `limit` bytes."""
-    return RequestError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"The body is larger than {limit} bytes (--max_body_size).",
-    )
 
 
 class WaitingExchange:
@@ -166,4 +158,4 @@ def create_wsgi_server() -> WsgiServer:
 def leave() -> None:
     """End this process now, so that its master replaces it."""
     sys.stdout.flush()
-    os._exit(70)
+    os._exit(STUCK)

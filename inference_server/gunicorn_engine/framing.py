@@ -23,7 +23,7 @@ class Framing:
     """How one answer is put on the wire.
 
     Args:
-        head: gunicorn's parsed request.
+        request: gunicorn's parsed request.
         reply: The answer; its headers were checked to be sendable.
         keep_alive: Whether the server would use the connection again.
     """

@@ -222,7 +222,6 @@ class HttpLoop:
 
     def _tick(self, now: float) -> None:
         self._hooks.beat()
-        self._row.set_load(*self._application.load_now())
         if not self.stopping:
             self._listeners.review()
         for connection in tuple(self._connections):

@@ -13,8 +13,7 @@ from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 
-from inference_server.errors import RequestError
-from inference_server.wsgi import body_too_large
+from inference_server.errors import BodyTooLargeError, RequestError
 
 MAX_HEAD = 256 * 1024
 """A head that has not ended after so many bytes is refused; gunicorn's own limits are below it."""
@@ -158,7 +157,7 @@ class IncomingRequests:
         else:
             self._body_length = reader.length if isinstance(reader, LengthReader) else 0
             if self._body_length > self._max_body_size:
-                raise body_too_large(self._max_body_size)
+                raise BodyTooLargeError(self._max_body_size)
 
     def _take_body(self) -> bytes | None:
         buffer = self._buffer
@@ -177,7 +176,7 @@ class IncomingRequests:
 
     def _take_chunked_body(self) -> bytes | None:
         if len(self._buffer) > 2 * self._max_body_size + MAX_HEAD:
-            raise body_too_large(self._max_body_size)
+            raise BodyTooLargeError(self._max_body_size)
         self._scanned, stop = find_chunked_end(self._buffer, self._scanned)
         if stop is None:
             return None
@@ -190,7 +189,7 @@ class IncomingRequests:
         except _PARSER_ERRORS as error:
             raise _refusal(error) from None
         if len(body) > self._max_body_size:
-            raise body_too_large(self._max_body_size)
+            raise BodyTooLargeError(self._max_body_size)
         del self._buffer[:stop]
         return body
 

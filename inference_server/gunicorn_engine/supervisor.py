@@ -162,9 +162,8 @@ class Supervisor(Arbiter):
         for charge in self.charges.by_pid.values():
             if not charge.was_ready and charge.row.state is WorkerState.READY:
                 charge.was_ready = True
-                if self.restarts.failed == 0:
-                    continue
-                self.restarts.note_success()
+                if self.restarts.failed:
+                    self.restarts.note_success()
 
     def _retire(self, charge: Charge, sig: int = signal.SIGTERM) -> None:
         charge.role = Role.RETIRING

@@ -17,15 +17,12 @@ from gunicorn.workers.base import Worker
 from inference_server.application import Application
 from inference_server.config_file import load_settings
 from inference_server.debugger import connect_to_debugger
-from inference_server.errors import START_FAILED
+from inference_server.errors import START_FAILED, STUCK
 from inference_server.gunicorn_engine.http_loop import HttpLoop, LoopHooks
 from inference_server.scoreboard import Row, Scoreboard, WorkerState
 from inference_server.settings import Settings
 
 log = logging.getLogger("gunicorn.error")
-
-STUCK = 70
-"""Exit code of a worker whose `run()` never came back (EX_SOFTWARE of sysexits.h)."""
 
 QUICK_EXIT_S = 0.5
 
@@ -46,11 +43,11 @@ class ScoringWorker(Worker):
         """Make the application; the script loads later, when the port already answers."""
         if self.preloaded is not None:
             self.application = self.preloaded
+            self.application.attach(self.row)
             self.settings: Settings = self.preloaded.settings
         else:
             self.settings = load_settings(os.environ)
             self.application = Application(self.settings, self.scoreboard, self.row, self.give_up)
-        self.application.attach(self.row)
 
     def run(self) -> None:
         """Serve until told to stop; exits 3 when the script cannot be served."""
