@@ -80,6 +80,8 @@ class Admission(Generic[C]):
         max_queue: Calls that may wait.
         deadline_s: Seconds one call may run, or None.
         grace_s: Seconds after the deadline before a call counts as stuck.
+
+    Attributes:
         report: Told of the numbers of running and waiting calls whenever they change.
     """
 
@@ -90,9 +92,9 @@ class Admission(Generic[C]):
         max_queue: int,
         deadline_s: float | None,
         grace_s: float,
-        report: Callable[[int, int], None] = lambda running, waiting: None,
     ) -> None:
         self.places = places
+        self.report: Callable[[int, int], None] = lambda running, waiting: None
         self._capacity = places + max_queue
         self._deadline_s = deadline_s
         self._grace_s = grace_s
@@ -104,7 +106,6 @@ class Admission(Generic[C]):
         self._put: Callable[[C | None], object] = self._early.append
         self._mean_s = 0.1
         self._stopped = threading.Event()
-        self._report = report
 
     def deliver_to(self, put: Callable[[C | None], object]) -> None:
         """Hand submitted calls to this function; None means that no more will come.
@@ -126,7 +127,7 @@ class Admission(Generic[C]):
             if len(self._queued) + len(self._running) >= self._capacity:
                 raise QueueFullError(self._retry_after_s())
             self._queued.add(call)
-            self._report(len(self._running), len(self._queued))
+            self.report(len(self._running), len(self._queued))
             self._put(call)
 
     def abandon(self, call: C) -> bool:
@@ -136,7 +137,7 @@ class Admission(Generic[C]):
                 return False
             call.state = CallState.ABANDONED
             self._queued.discard(call)
-            self._report(len(self._running), len(self._queued))
+            self.report(len(self._running), len(self._queued))
             return True
 
     def abandon_all(self) -> list[C]:
@@ -163,7 +164,7 @@ class Admission(Generic[C]):
                 call.overdue_at = call.started_at + self._deadline_s
             self._queued.discard(call)
             self._running.add(call)
-            self._report(len(self._running), len(self._queued))
+            self.report(len(self._running), len(self._queued))
             return True
 
     def claim(self, call: C) -> bool:
@@ -177,12 +178,14 @@ class Admission(Generic[C]):
 
     def end(self, call: C) -> None:
         """Give the call's place back; the second time changes nothing."""
+        if call not in self._running:
+            return
         with self._lock:
             if call not in self._running:
                 return
             self._running.discard(call)
             self._reported.discard(call)
-            self._report(len(self._running), len(self._queued))
+            self.report(len(self._running), len(self._queued))
             self._mean_s += 0.2 * (time.monotonic() - call.started_at - self._mean_s)
 
     @property

@@ -32,7 +32,7 @@ from inference_server.scoreboard import Rejection, Row, Scoreboard, WorkerState
 from inference_server.scoring_threads import use_short_switch_interval
 from inference_server.settings import Settings
 from inference_server.start_failures import describe_start_failure
-from inference_server.transaction import AnswerPolicy, Exchange, Transaction
+from inference_server.transaction import SERVER_VERSION, AnswerPolicy, Exchange, Transaction
 
 if TYPE_CHECKING:
     from inference_server.request_telemetry import RequestTelemetry
@@ -84,16 +84,17 @@ class Application:
             # Stopped at a breakpoint, run() may take as long as the developer does.
             deadline_s=None if settings.debug_port else settings.deadline_s,
             grace_s=settings.stuck_grace,
-            report=lambda running, waiting: self._row.set_load(running, waiting),
         )
         self.attach(row)
 
     def attach(self, row: Row) -> None:
         """Count and report in this row of the scoreboard."""
         self._row = row
+        self._admission.report = row.set_load
         row.state = WorkerState.STARTING
         version = os.environ.get("HTTP_X_MS_SERVER_VERSION", "")
-        self._policy = AnswerPolicy(version, self._cors, row, self.request_log)
+        header = (SERVER_VERSION, version) if version else None
+        self._policy = AnswerPolicy(header, self._cors, row, self.request_log)
 
     # --- loading -----------------------------------------------------------------------------
 
@@ -251,9 +252,9 @@ class Application:
         """
         transaction = Transaction(environ, exchange, self._policy, self._telemetry)
         try:
-            transaction.ids = read_ids(environ)
+            transaction.identify(read_ids(environ))
         except IdTooLongError as error:
-            transaction.ids = error.ids
+            transaction.identify(error.ids)
             transaction.send(message_reply(error.status, error.message))
             return transaction
         if not self._hold(transaction, body):

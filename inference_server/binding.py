@@ -27,7 +27,7 @@ from inference_server.scoring_script import REQUEST_HEADERS, ScoringScript
 Environ = dict[str, Any]
 
 
-@dataclass
+@dataclass(slots=True)
 class ScoringInput:
     """What the client sent, before it is decoded."""
 

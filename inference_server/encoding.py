@@ -12,7 +12,7 @@ import dataclasses
 import datetime
 import json
 import math
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from os import PathLike, fspath
 from typing import Any
 
@@ -32,8 +32,31 @@ def _default(value: Any) -> Any:
     return _simpler(value, "$")
 
 
-_strict = json.JSONEncoder(allow_nan=False, default=_default)
-_literal = json.JSONEncoder(allow_nan=True, default=_default)
+def _encoder(*, allow_nan: bool) -> Callable[[Any], str]:
+    """`json.dumps` in its default spelling, with the C encoder made once instead of per value.
+
+    It does not look for cycles: those end at the interpreter's limit of recursion.
+    """
+    encoder = json.JSONEncoder(allow_nan=allow_nan, default=_default)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    encode = make(
+        None,
+        _default,
+        json.encoder.encode_basestring_ascii,
+        None,
+        encoder.key_separator,
+        encoder.item_separator,
+        encoder.sort_keys,
+        encoder.skipkeys,
+        allow_nan,
+    )
+    return lambda value: "".join(encode(value, 0))
+
+
+_strict = _encoder(allow_nan=False)
+_literal = _encoder(allow_nan=True)
 
 
 def encode_json(value: Any, *, nan_as_null: bool = True) -> bytes:
@@ -46,12 +69,12 @@ def encode_json(value: Any, *, nan_as_null: bool = True) -> bytes:
     Raises:
         UnserialisableError: A part of the value has no JSON form.
     """
-    encoder = _strict if nan_as_null else _literal
+    encode = _strict if nan_as_null else _literal
     try:
-        return encoder.encode(value).encode("ascii")
+        return encode(value).encode("ascii")
     except Exception:  # noqa: BLE001 - the values' own methods can raise anything; now find out where
         plain = _plain(value, "$", nan_as_null, 0)
-    return encoder.encode(plain).encode("ascii")
+    return encode(plain).encode("ascii")
 
 
 def _plain(value: Any, path: str, nan_as_null: bool, depth: int) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +10,13 @@ import flask
 import flask.globals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from inference_server.request_ids import RequestIds
 
 # Flask 3.1 keeps two context variables; pushing both costs more than a whole no-op request, so they
 # are set to objects that make the real contexts when something asks for them. Other versions of
 # Flask get their contexts pushed in the documented way.
-_APP_VARIABLE: ContextVar[Any] | None = getattr(flask.globals, "_cv_app", None)
-_REQUEST_VARIABLE: ContextVar[Any] | None = getattr(flask.globals, "_cv_request", None)
+_APP_VARIABLE: ContextVar[Any] = getattr(flask.globals, "_cv_app", None)  # type: ignore[assignment]
+_REQUEST_VARIABLE: ContextVar[Any] = getattr(flask.globals, "_cv_request", None)  # type: ignore[assignment]
 
 
 class _Lazy:
@@ -34,7 +31,7 @@ class _Lazy:
         return getattr(self._make(), name)
 
 
-class FlaskContext:
+class LazyFlaskContext:
     """A context manager that makes Flask's globals stand for one request on this thread."""
 
     __slots__ = ("_app", "_app_context", "_environ", "_ids", "_request_context", "_tokens")
@@ -45,26 +42,17 @@ class FlaskContext:
         self._ids = ids
         self._app_context: Any = None
         self._request_context: Any = None
-        self._tokens: Any = None
 
     def __enter__(self) -> None:
-        if _APP_VARIABLE is None or _REQUEST_VARIABLE is None:
-            stack = ExitStack()
-            stack.enter_context(_pushed(self._app, self._environ, self._ids))
-            self._tokens = stack
-        else:
-            self._tokens = (
-                _APP_VARIABLE.set(_Lazy(self.app_context)),
-                _REQUEST_VARIABLE.set(_Lazy(self.request_context)),
-            )
+        self._tokens = (
+            _APP_VARIABLE.set(_Lazy(self.app_context)),
+            _REQUEST_VARIABLE.set(_Lazy(self.request_context)),
+        )
 
     def __exit__(self, *error: object) -> None:
-        if isinstance(self._tokens, ExitStack):
-            self._tokens.close()
-        elif _APP_VARIABLE is not None and _REQUEST_VARIABLE is not None:
-            app_token, request_token = self._tokens
-            _REQUEST_VARIABLE.reset(request_token)
-            _APP_VARIABLE.reset(app_token)
+        app_token, request_token = self._tokens
+        _REQUEST_VARIABLE.reset(request_token)
+        _APP_VARIABLE.reset(app_token)
 
     def app_context(self) -> Any:
         """The real application context, made on first use."""
@@ -81,6 +69,22 @@ class FlaskContext:
         return self._request_context
 
 
+class PushedFlaskContext:
+    """The same, with Flask's contexts pushed in the documented way."""
+
+    def __init__(self, app: flask.Flask, environ: dict[str, Any], ids: RequestIds | None) -> None:
+        self._context = app.request_context(environ)
+        self._ids = ids
+
+    def __enter__(self) -> None:
+        self._context.__enter__()
+        _fill(flask.g, self._ids)
+
+    def __exit__(self, *error: object) -> None:
+        # An error is the server's own here: run()'s have become answers already.
+        self._context.__exit__(None, None, None)
+
+
 def _fill(g: Any, ids: RequestIds | None) -> None:
     if ids is not None:
         g.request_id = ids.request_id
@@ -88,8 +92,9 @@ def _fill(g: Any, ids: RequestIds | None) -> None:
         g.client_request_id = ids.client
 
 
-@contextmanager
-def _pushed(app: flask.Flask, environ: dict[str, Any], ids: RequestIds | None) -> Iterator[None]:
-    with app.request_context(environ):
-        _fill(flask.g, ids)
-        yield
+FlaskContext: type[LazyFlaskContext | PushedFlaskContext] = (
+    LazyFlaskContext
+    if _APP_VARIABLE is not None and _REQUEST_VARIABLE is not None
+    else PushedFlaskContext
+)
+"""What fits the installed Flask."""

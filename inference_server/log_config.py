@@ -98,15 +98,16 @@ class FastLineFormatter(AMLLogFormatter):
         labels: RequestLabels | None,
     ) -> str:
         """The line for values that need not be in a log record."""
+        line = f"{self.time(created)} {letter} [{process}] {name} - {message}"
+        return _with_request_id(line, labels)
+
+    def time(self, created: float) -> str:
+        """The time as a line begins with it, for seconds since the epoch."""
         second = int(created)
         if second != self._second:
             self._prefix = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
             self._second = second
-        line = (
-            f"{self._prefix},{int((created - second) * 1000):03d} {letter} [{process}] "
-            f"{name} - {message}"
-        )
-        return _with_request_id(line, labels)
+        return f"{self._prefix},{int((created - second) * 1000):03d}"
 
 
 class JsonLogFormatter(_RequestAwareFormatter):

@@ -20,7 +20,7 @@ SCRIPT_ERROR = "An unexpected error occurred in scoring script. Check the logs f
 Headers = list[tuple[str, str]]
 
 
-@dataclass
+@dataclass(slots=True)
 class Reply:
     """One answer.
 
@@ -59,17 +59,16 @@ def status_line(code: int) -> str:
     return _STATUS_LINES.get(code) or f"{code} UNKNOWN"
 
 
+_JSON = ("Content-Type", "application/json")
+_RUN_FAILED = (RUN_FAILED, "True")
+_RUN_DID_NOT_FAIL = (RUN_FAILED, "False")
+
+
 def json_reply(body: bytes, status: int = 200, *, run_failed: bool = False) -> Reply:
     """An answer whose body is JSON text."""
-    return Reply(
-        status_line(status),
-        [
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(body))),
-            (RUN_FAILED, "True" if run_failed else "False"),
-        ],
-        body,
-    )
+    length = ("Content-Length", str(len(body)))
+    failed = _RUN_FAILED if run_failed else _RUN_DID_NOT_FAIL
+    return Reply(status_line(status), [_JSON, length, failed], body)
 
 
 def message_reply(

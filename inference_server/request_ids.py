@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from inference_server.errors import RequestError
 from inference_server.replies import Headers
@@ -39,8 +39,7 @@ class IdTooLongError(RequestError):
         self.ids = ids
 
 
-@dataclass(frozen=True)
-class RequestIds:
+class RequestIds(NamedTuple):
     """The ids of one request; `legacy` is `x-ms-request-id`."""
 
     request_id: str
@@ -107,6 +106,15 @@ def read_ids(environ: dict[str, Any]) -> RequestIds:
 
 def _new_id() -> str:
     """A random (version 4) UUID of RFC 9562, without the cost of the `uuid` module's objects."""
-    digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    bits = _random.getrandbits(128) & _NOT_VERSION_AND_VARIANT | _VERSION_4_AND_VARIANT
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+_NOT_VERSION_AND_VARIANT = ~(0xF << 76 | 0x3 << 62)
+_VERSION_4_AND_VARIANT = 0x4 << 76 | 0x2 << 62
+
+# Ids need to be distinct, not secret. A generator of our own, since scripts seed the shared one.
+_random = random.Random()  # noqa: S311
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)

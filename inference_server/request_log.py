@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from typing import Any
+from urllib.parse import quote
 
 from inference_server.log_config import FastLineFormatter, LineHandler
 from inference_server.request_context import RequestLabels
@@ -67,27 +68,33 @@ class RequestLog:
         now = time.time()
         method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING")
         path = environ["PATH_INFO"]
+        if not path.isprintable():
+            # Decoded by the engine: a line break in it would pass for a line of the log.
+            path = quote(path, encoding="latin-1")
         target = f"{path}?{query}" if query else path
-        if is_ours:
-            line = f"{method} {target} {status} {seconds * 1000:.3f}ms {length}"
-            self._write(log, line, now, labels)
-        if path != "/" or method != "GET":
-            self._write(access_log, self._access(environ, target, status, length, now), now, labels)
+        ours = f"{method} {target} {status} {seconds * 1000:.3f}ms {length}" if is_ours else None
+        is_probe = path == "/" and method == "GET"
+        access = None if is_probe else self._access(environ, target, status, length, now)
+        if self._handler is None or self._formatter is None:
+            for logger, line in ((log, ours), (access_log, access)):
+                if line is not None:
+                    logger.info("%s", line, extra={"request": labels})
+            return
+        # The same two lines, without asking the formatter for each.
+        start = f"{self._formatter.time(now)} I [{self._process}]"
+        end = f" [{labels.request_id}]" if labels is not None else ""
+        if ours is None:
+            if access is not None:
+                self._handler.defer(f"{start} gunicorn.access - {access}{end}")
+        else:
+            self._handler.defer(
+                f"{start} azmlinfsrv - {ours}{end}\n{start} gunicorn.access - {access}{end}"
+            )
 
     def flush(self) -> None:
         """Write deferred lines."""
         if self._handler is not None:
             self._handler.flush()
-
-    def _write(
-        self, logger: logging.Logger, line: str, now: float, labels: RequestLabels | None
-    ) -> None:
-        if self._handler is None or self._formatter is None:
-            logger.info("%s", line, extra={"request": labels})
-        else:
-            self._handler.defer(
-                self._formatter.line(now, "I", self._process, logger.name, line, labels)
-            )
 
     def _access(
         self, environ: dict[str, Any], target: str, status: int, length: str, now: float

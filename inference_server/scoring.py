@@ -36,6 +36,9 @@ from inference_server.streaming import SteppedIterator, first_item, stream_reply
 
 SERVER_ERRORS = 500
 
+PLAIN_TYPES = frozenset({dict, list, str, int, float, bool, tuple, type(None)})
+"""Types of results that cannot be a response, a stream or something to await: most of them are."""
+
 
 class OverdueError(TimeoutError):
     """Raised inside `run()` by the server when its deadline has passed."""
@@ -78,6 +81,8 @@ class Scoring:
 
     def _invoke(self, arguments: dict[str, Any]) -> Any:
         result = self._run(**arguments)
+        if type(result) in PLAIN_TYPES:
+            return result
         if inspect.iscoroutine(result) or isinstance(result, AsyncIterator):
             _refuse_unawaited(result)
         return first_item(result) if isinstance(result, Iterator) else result
@@ -114,16 +119,21 @@ class Scoring:
             UnserialisableError: It has no JSON form.
             InvalidResponseError: It is a response that cannot be sent.
         """
-        if isinstance(result, flask.Response):
+        if type(result) in PLAIN_TYPES:
+            reply = self._json(result)
+        elif isinstance(result, flask.Response):
             reply = _reply_of_response(result, request)
         elif isinstance(result, Iterator | AsyncIterator):
             reply = stream_reply(result, request.environ, nan_as_null=self._nan_as_null)
         else:
-            value = {} if result is None else result
-            reply = json_reply(encode_json(value, nan_as_null=self._nan_as_null))
+            reply = self._json(result)
         if not reply.from_script or not reply.has(RUN_MILLISECONDS):
             reply.headers.append((RUN_MILLISECONDS, f"{spent * 1000:.3f}"))
         return reply
+
+    def _json(self, result: Any) -> Reply:
+        value = {} if result is None else result
+        return json_reply(encode_json(value, nan_as_null=self._nan_as_null))
 
     def error_reply(self, error: BaseException) -> Reply:  # noqa: PLR0911 - one per outcome
         """The answer for whatever went wrong on the way from the body to the answer."""

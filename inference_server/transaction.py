@@ -14,6 +14,8 @@ from inference_server.request_ids import RequestIds
 from inference_server.request_log import RequestLog
 from inference_server.scoreboard import Row, Stage
 
+SERVER_VERSION = "x-ms-server-version"
+
 LOGGED_PATHS = frozenset({"/score", "/swagger.json"})
 PROBE_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 
@@ -44,9 +46,9 @@ class Exchange(Protocol):
 
 @dataclass(frozen=True)
 class AnswerPolicy:
-    """What all answers of a server have in common."""
+    """What all answers of a server have in common; no version header is sent when it is None."""
 
-    server_version: str
+    version_header: tuple[str, str] | None
     cors: CorsPolicy | None
     row: Row
     request_log: RequestLog
@@ -66,7 +68,9 @@ class Transaction:
         on_done: Told of the answer.
     """
 
-    __slots__ = ("_on_done", "call", "environ", "exchange", "ids", "path", "policy", "started")
+    __slots__ = (
+        "_on_done", "call", "environ", "exchange", "ids", "labels", "path", "policy", "started",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -79,6 +83,7 @@ class Transaction:
         self.exchange = exchange
         self.policy = policy
         self.ids: RequestIds | None = None
+        self.labels: RequestLabels | None = None
         self.started = time.perf_counter()
         self.call: object = None
         self._on_done = on_done
@@ -86,10 +91,10 @@ class Transaction:
         if self.path.startswith("//"):
             self.path = environ["PATH_INFO"] = "/" + self.path.lstrip("/")
 
-    @property
-    def labels(self) -> RequestLabels | None:
-        """What log lines say of this request."""
-        return self.ids.labels if self.ids else None
+    def identify(self, ids: RequestIds | None) -> None:
+        """Set the ids that go into the answer and, as labels, into log lines."""
+        self.ids = ids
+        self.labels = ids.labels if ids is not None else None
 
     def send(self, reply: Reply) -> None:
         """Send a whole answer, and account for it."""
@@ -105,24 +110,26 @@ class Transaction:
     def account(self, reply: Reply, length: str) -> None:
         """Log and count an answer that is on its way; `length` is N/A for a stream."""
         seconds = time.perf_counter() - self.started
-        row = self.policy.row
-        row.count_status(reply.code)
-        if self.path == "/score":
+        row, path, code = self.policy.row, self.path, reply.code
+        row.count_status(code)
+        if path == "/score":
             row.observe(Stage.TOTAL, seconds)
-        if self.path not in PROBE_PATHS:
+        if path not in PROBE_PATHS:
             self.policy.request_log.add(
-                self.environ, self.labels, reply.code, seconds, length,
-                is_ours=self.path in LOGGED_PATHS and self.ids is not None,
+                self.environ, self.labels, code, seconds, length,
+                is_ours=path in LOGGED_PATHS and self.ids is not None,
             )  # fmt: skip
         if self._on_done is not None:
             self._on_done(self, reply, seconds)
+        # The call refers to this request in turn: apart, both are freed now, not by the collector.
+        self.call = None
 
     def _decorate(self, reply: Reply) -> None:
         headers = reply.headers
         if self.policy.cors is not None:
             self.policy.cors.add_to(headers, self.environ)
-        version = self.policy.server_version
-        if version and not (reply.from_script and reply.has("x-ms-server-version")):
-            headers.append(("x-ms-server-version", version))
+        version = self.policy.version_header
+        if version is not None and not (reply.from_script and reply.has(SERVER_VERSION)):
+            headers.append(version)
         if self.ids is not None:
             self.ids.add_to(headers, replace=reply.from_script)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import flask
 import pytest
 from werkzeug.test import create_environ
 
-from inference_server import flask_context
-from inference_server.flask_context import FlaskContext
+from inference_server.flask_context import LazyFlaskContext, PushedFlaskContext
 from inference_server.request_ids import RequestIds
 
 APP = flask.Flask("test")
@@ -17,20 +17,25 @@ APP.add_url_rule("/score", "score", methods=["POST"])
 IDS = RequestIds("A", "B", "C")
 
 
-@pytest.fixture(autouse=True, params=["lazy", "pushed"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Flask as it is, and a Flask that keeps its context elsewhere."""
-    if request.param == "pushed":
-        monkeypatch.setattr(flask_context, "_APP_VARIABLE", None)
-    return str(request.param)
+Kind = type[LazyFlaskContext | PushedFlaskContext]
 
 
-def context(ids: RequestIds | None = IDS, **environ: Any) -> FlaskContext:
-    made = create_environ("/score?x=1", method="POST", data=b"body", headers={"X-A": "1"})
-    return FlaskContext(APP, {**made, **environ}, ids)
+@pytest.fixture(params=[LazyFlaskContext, PushedFlaskContext])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """For Flask as it is, and for a Flask that keeps its context elsewhere."""
+    return request.param
 
 
-def test_the_request_is_there():
+@pytest.fixture
+def context(kind: Kind) -> Callable[..., Any]:
+    def make(ids: RequestIds | None = IDS, **environ: Any) -> Any:
+        made = create_environ("/score?x=1", method="POST", data=b"body", headers={"X-A": "1"})
+        return kind(APP, {**made, **environ}, ids)
+
+    return make
+
+
+def test_the_request_is_there(context: Callable[..., Any]):
     with context():
         assert flask.request.method == "POST"
         assert flask.request.args["x"] == "1"
@@ -41,7 +46,7 @@ def test_the_request_is_there():
         assert flask.has_request_context()
 
 
-def test_the_application_and_the_ids_are_there():
+def test_the_application_and_the_ids_are_there(context: Callable[..., Any]):
     with context():
         assert flask.current_app.name == "test"
         assert (flask.g.request_id, flask.g.legacy_request_id, flask.g.client_request_id) == (
@@ -51,12 +56,12 @@ def test_the_application_and_the_ids_are_there():
         )
 
 
-def test_a_request_may_have_no_ids():
+def test_a_request_may_have_no_ids(context: Callable[..., Any]):
     with context(None):
         assert "request_id" not in flask.g
 
 
-def test_g_keeps_what_a_script_puts_there_for_one_request():
+def test_g_keeps_what_a_script_puts_there_for_one_request(context: Callable[..., Any]):
     with context():
         flask.g.mine = 5
         assert flask.g.mine == 5
@@ -64,17 +69,17 @@ def test_g_keeps_what_a_script_puts_there_for_one_request():
         assert "mine" not in flask.g
 
 
-def test_urls_can_be_built():
+def test_urls_can_be_built(context: Callable[..., Any]):
     with context():
         assert flask.url_for("score") == "/score"
 
 
-def test_a_response_can_be_made():
+def test_a_response_can_be_made(context: Callable[..., Any]):
     with context():
         assert flask.jsonify(a=1).get_json() == {"a": 1}
 
 
-def test_outside_there_is_nothing():
+def test_outside_there_is_nothing(context: Callable[..., Any]):
     with context():
         pass
 
@@ -84,14 +89,14 @@ def test_outside_there_is_nothing():
         _ = flask.request.method
 
 
-def test_an_error_inside_leaves_nothing_behind():
+def test_an_error_inside_leaves_nothing_behind(context: Callable[..., Any]):
     with pytest.raises(ZeroDivisionError), context():
         _ = 1 / 0
 
     assert not flask.has_request_context()
 
 
-def test_a_script_may_push_a_context_of_its_own():
+def test_a_script_may_push_a_context_of_its_own(context: Callable[..., Any]):
     other = flask.Flask("other")
 
     with context():

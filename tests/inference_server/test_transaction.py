@@ -14,7 +14,7 @@ from inference_server.request_context import RequestLabels
 from inference_server.request_ids import RequestIds
 from inference_server.request_log import RequestLog
 from inference_server.scoreboard import Row, Scoreboard, Stage
-from inference_server.transaction import AnswerPolicy, Transaction
+from inference_server.transaction import SERVER_VERSION, AnswerPolicy, Transaction
 
 IDS = RequestIds("A", "B")
 
@@ -52,10 +52,11 @@ def transaction_of(
     on_done: Any = None,
     **headers: str,
 ) -> Transaction:
-    policy = AnswerPolicy(version, CorsPolicy(cors) if cors else None, row, RequestLog())
+    header = (SERVER_VERSION, version) if version else None
+    policy = AnswerPolicy(header, CorsPolicy(cors) if cors else None, row, RequestLog())
     environ = create_environ(path, method="POST", headers=headers)
     transaction = Transaction(environ, KeptExchange(), policy, on_done)
-    transaction.ids = ids
+    transaction.identify(ids)
     return transaction
 
 
@@ -183,7 +184,7 @@ def test_slashes_at_the_start_of_a_path_count_as_one(row: Row, path: str, found:
     environ = create_environ("/")
     environ["PATH_INFO"] = path
 
-    transaction = Transaction(environ, KeptExchange(), AnswerPolicy("", None, row, RequestLog()))
+    transaction = Transaction(environ, KeptExchange(), AnswerPolicy(None, None, row, RequestLog()))
 
     assert (transaction.path, environ["PATH_INFO"]) == (found, found)
 
