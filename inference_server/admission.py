@@ -19,6 +19,15 @@ from inference_server.errors import QueueFullError
 
 IDLE_WAIT_S = 3600.0
 
+OVERFLOW_WAIT_S = 0.5
+"""How long a call waits at most while more come than `run()` can do: a longer queue would only make
+every answer later, and hold up whoever comes after the rush."""
+
+BUSY_S = 0.05
+"""A queue that lasts so long leaves time to refuse several requests in one go."""
+
+SHORTEST_S = 1e-6
+
 
 class CallState(enum.Enum):
     """Where a call is. Its answer is sent by whoever leads it out of QUEUED or RUNNING."""
@@ -105,6 +114,7 @@ class Admission(Generic[C]):
         self._early: list[C | None] = []
         self._put: Callable[[C | None], object] = self._early.append
         self._mean_s = 0.1
+        self._overflows = False
         self._stopped = threading.Event()
 
     def deliver_to(self, put: Callable[[C | None], object]) -> None:
@@ -124,8 +134,10 @@ class Admission(Generic[C]):
             QueueFullError: All places are taken, running and waiting.
         """
         with self._lock:
-            if len(self._queued) + len(self._running) >= self._capacity:
-                raise QueueFullError(self._retry_after_s())
+            limit = self._limit()
+            if len(self._queued) + len(self._running) >= limit:
+                self._overflows = True
+                raise QueueFullError(self._retry_after_s(limit))
             self._queued.add(call)
             self.report(len(self._running), len(self._queued))
             self._put(call)
@@ -210,9 +222,31 @@ class Admission(Generic[C]):
             late = any(call.state is CallState.OVERDUE for call in self._running)
             return late and len(self._running) >= self.places
 
-    def _retry_after_s(self) -> int:
-        """Seconds until the queue as it is now will probably have been worked off."""
-        rounds = math.ceil(self._capacity / self.places)
+    @property
+    def is_overloaded(self) -> bool:
+        """The next call would be refused, and those that wait keep `run()` busy for a while."""
+        waiting = len(self._queued)
+        return (
+            self._overflows
+            and waiting * self._mean_s >= BUSY_S * self.places
+            and waiting + len(self._running) >= self._limit()
+        )
+
+    def _limit(self) -> int:
+        """Calls that may be here at once, running and waiting.
+
+        A queue that overflowed stays short until it has been empty once.
+        """
+        if self._overflows and not self._queued:
+            self._overflows = False
+        if not self._overflows:
+            return self._capacity
+        in_time = int(OVERFLOW_WAIT_S * self.places / max(self._mean_s, SHORTEST_S))
+        return min(self._capacity, self.places + max(self.places, in_time))
+
+    def _retry_after_s(self, limit: int) -> int:
+        """Seconds until half of the calls that are here will probably have been worked off."""
+        rounds = math.ceil(limit / self.places)
         return max(1, min(60, math.ceil(rounds * self._mean_s / 2)))
 
     # --- watchdog ----------------------------------------------------------------------------

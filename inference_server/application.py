@@ -219,6 +219,11 @@ class Application:
         return self._admission.running + self._admission.waiting >= self._admission.places
 
     @property
+    def is_overloaded(self) -> bool:
+        """More scoring requests come than `run()` can do: most of them are refused."""
+        return self._admission.is_overloaded
+
+    @property
     def is_blocked(self) -> bool:
         """Scoring requests wait for a call that may never return."""
         return self._admission.is_blocked

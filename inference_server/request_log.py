@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from inference_server.log_config import FastLineFormatter, LineHandler
+from inference_server.refusal_lines import RefusalLines
 from inference_server.request_context import RequestLabels
 
 log = logging.getLogger("azmlinfsrv")
@@ -28,6 +29,7 @@ class RequestLog:
         self._process = os.getpid()
         self._second = 0
         self._date = ""
+        self.refusals = RefusalLines()
 
     def look_up_handlers(self) -> None:
         """Find out how the loggers are configured by now; call it after the last change."""
@@ -93,6 +95,9 @@ class RequestLog:
 
     def flush(self) -> None:
         """Write deferred lines."""
+        summary = self.refusals.take_summary()
+        if summary is not None:
+            log.warning("%s", summary)
         if self._handler is not None:
             self._handler.flush()
 

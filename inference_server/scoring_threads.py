@@ -18,6 +18,11 @@ from inference_server.admission import Admission, C
 from inference_server.failures import Frame, user_frames
 from inference_server.scoring import OverdueError
 
+SWITCH_INTERVAL_S = 0.0001
+"""A thread gives the interpreter away with each system call, and gets it back from a `run()` that
+computes after so long. Refusing a request takes several system calls, so at Python's 5 ms a rush of
+requests would bring health to a standstill."""
+
 _INTERRUPT = getattr(signal, "SIGUSR2", None)
 """Wakes the main thread even from a blocking system call; scripts keep SIGALRM for themselves."""
 
@@ -211,4 +216,4 @@ def _set_async_exception(thread_id: int, exception: type[BaseException] | None) 
 
 def use_short_switch_interval() -> None:
     """Let waiting threads have the interpreter soon: health must answer while `run()` computes."""
-    sys.setswitchinterval(0.001)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from inference_server.cors import CorsPolicy
@@ -114,7 +115,7 @@ class Transaction:
         row.count_status(code)
         if path == "/score":
             row.observe(Stage.TOTAL, seconds)
-        if path not in PROBE_PATHS:
+        if path not in PROBE_PATHS and self._gets_lines(reply):
             self.policy.request_log.add(
                 self.environ, self.labels, code, seconds, length,
                 is_ours=path in LOGGED_PATHS and self.ids is not None,
@@ -123,6 +124,11 @@ class Transaction:
             self._on_done(self, reply, seconds)
         # The call refers to this request in turn: apart, both are freed now, not by the collector.
         self.call = None
+
+    def _gets_lines(self, reply: Reply) -> bool:
+        """Every request does, but for those refused by the thousand because the queue is full."""
+        is_refusal = reply.code == HTTPStatus.TOO_MANY_REQUESTS and not reply.from_script
+        return not is_refusal or self.policy.request_log.refusals.takes()
 
     def _decorate(self, reply: Reply) -> None:
         headers = reply.headers

@@ -11,6 +11,7 @@ import logging
 import os
 import selectors
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -23,7 +24,12 @@ from gunicorn.http import wsgi
 from inference_server.application import SHUTTING_DOWN, Application
 from inference_server.errors import RequestError
 from inference_server.gunicorn_engine.connection import Connection, GunicornExchange, Phase
-from inference_server.gunicorn_engine.incoming import CompleteRequest, IncomingRequests, Progress
+from inference_server.gunicorn_engine.incoming import (
+    CompleteRequest,
+    IncomingRequests,
+    ParsedHeads,
+    Progress,
+)
 from inference_server.gunicorn_engine.listeners import Listeners
 from inference_server.replies import message_reply
 from inference_server.scoreboard import Rejection, Row
@@ -35,7 +41,8 @@ TICK_S = 0.5
 """How often time-outs and the heartbeat are looked after."""
 
 LINGER_S = 1.0
-"""How long a stopping worker keeps idle connections, for a request that may be on its way."""
+"""How long after the last request a stopping worker keeps idle connections, for another one that
+may be on its way. Each is closed behind its next answer, so a pool of them empties meanwhile."""
 
 DRAIN_S = 2.0
 """A connection is read from after its last answer until the client pauses so long: closing while
@@ -45,6 +52,13 @@ LONGEST_DRAIN_S = 30.0
 
 GONE_AFTER_S = 0.1
 """A client that closed its sending side this long ago, and still waits in the queue, has left."""
+
+ACCEPTS_AT_ONCE = 64
+"""Clients let in before those that are there get their turn."""
+
+GATHER_S = 0.005
+"""While most requests are refused, the loop lets so many seconds' worth gather: going through them
+together takes less time away from `run()` than being woken by each."""
 
 _WAKE = b"\0"
 """Any other byte on the wake socket is the number of a signal, written by `set_wakeup_fd`."""
@@ -107,17 +121,24 @@ class HttpLoop:
         for end in (self._wake_receiver, self._wake_sender):
             end.setblocking(False)
         self._listeners = Listeners(
-            listeners, self._selector, hooks.may_accept, self._leave_to_others
+            listeners,
+            self._selector,
+            hooks.may_accept,
+            self._leave_to_others,
+            self._close_idle_connections,
         )
         self._next_tick = 0.0
-        self._stop_at = 0.0
+        self._stop_at = self._stop_at_last = 0.0
+        self._thread_id = 0
+        self._heads = ParsedHeads(cfg)
 
     # --- from any thread ---------------------------------------------------------------------
 
     def soon(self, action: Callable[[], None]) -> None:
         """Run an action on the loop's thread."""
         self._actions.append(action)
-        self.wake()
+        if threading.get_ident() != self._thread_id:
+            self.wake()
 
     def wake(self) -> None:
         """Make the loop look around now; safe in a signal handler."""
@@ -137,17 +158,24 @@ class HttpLoop:
     def run(self) -> None:
         """Serve until `stop` has been called and every request has its answer."""
         self._selector.register(self._wake_receiver, selectors.EVENT_READ, None)
+        self._thread_id = threading.get_ident()
         while not self._is_finished():
             now = time.monotonic()
             if now >= min(self._next_tick, self._listeners.resume_at):
                 self._tick(now)
+                self._act()
             pause = min(self._next_tick, self._listeners.resume_at) - now
+            if self._application.is_overloaded:
+                time.sleep(GATHER_S)
             for key, events in self._selector.select(max(0.0, pause)):
                 self._handle(key, events)
-            while self._actions:
-                self._actions.popleft()()
+            self._act()
             self._request_log.flush()
         self._application.stop()
+
+    def _act(self) -> None:
+        while self._actions:
+            self._actions.popleft()()
 
     def stop(self) -> None:
         """Take what clients have already sent, then finish what is in flight (loop's thread)."""
@@ -156,11 +184,12 @@ class HttpLoop:
         self._listeners.close(take=self._accept)
         self.stopping = True
         self._stop_at = time.monotonic() + LINGER_S
+        self._stop_at_last = time.monotonic() + self._settings.graceful_timeout / 2
 
     def abort(self) -> None:
         """Answer everything in flight with 503, for a quick end (loop's thread)."""
         self.stop()
-        self._stop_at = 0.0
+        self._stop_at = self._stop_at_last = 0.0
         self._application.refuse_all(SHUTTING_DOWN)
 
     def close_sockets(self) -> None:
@@ -209,8 +238,8 @@ class HttpLoop:
                 self._read(target)
         elif target is None:
             self._drain_wakes()
-        elif self._listeners.takes_next():
-            self._accept(target)
+        else:
+            self._accept_some(target)
 
     def _drain_wakes(self) -> None:
         try:
@@ -234,23 +263,43 @@ class HttpLoop:
 
     # --- accepting ---------------------------------------------------------------------------
 
+    def _accept_some(self, listener: Any) -> None:
+        alone = self._cfg.workers == 1
+        for _ in range(ACCEPTS_AT_ONCE if alone or self._application.is_overloaded else 1):
+            if not self._listeners.takes_next() or not self._accept(listener):
+                return
+
     def _accept(self, listener: Any) -> bool:
         """Let one client in; False when there is none to be had."""
         accepted = self._listeners.accept(listener)
         if accepted is None:
             return False
         sock, address = accepted
-        incoming = IncomingRequests(self._cfg, address, self._settings.max_body_size)
-        connection = Connection(sock, address, listener.getsockname(), incoming)
+        incoming = IncomingRequests(self._cfg, address, self._settings.max_body_size, self._heads)
+        connection = Connection(sock, address, self._listeners.name_of(listener), incoming)
         self._connections.add(connection)
-        self._selector.register(sock, selectors.EVENT_READ, connection)
-        connection.events = selectors.EVENT_READ
-        # Clients usually send at once; reading now saves a round of the loop.
+        # Clients usually send at once; one that is answered at once is never watched at all.
         self._read(connection)
+        if connection.phase is not Phase.DRAINING:
+            self._watch(connection, connection.events | selectors.EVENT_READ)
         return True
 
     def _leave_to_others(self) -> bool:
         return self._application.is_saturated and self._hooks.other_is_idle()
+
+    def _close_idle_connections(self) -> bool:
+        """Make room for new clients; False when every connection is in use."""
+        idle = [
+            connection
+            for connection in self._connections
+            if connection.phase is Phase.READING
+            and connection.incoming.progress is Progress.NOTHING
+        ]
+        idle.sort(key=lambda connection: connection.since)
+        # The newest may be about to send; half of them are room enough for a while.
+        for connection in idle[: (len(idle) + 1) // 2]:
+            self._close(connection)
+        return bool(idle)
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -314,6 +363,8 @@ class HttpLoop:
 
     def _begin(self, connection: Connection, request: CompleteRequest) -> None:
         connection.phase = Phase.ANSWERING
+        if self.stopping:
+            self._stop_at = min(time.monotonic() + LINGER_S, self._stop_at_last)
         keep_alive = self._hooks.request_started() and self._settings.keep_alive > 0
         if request.head is not connection.head:
             connection.head, connection.environ = request.head, self._environ(connection, request)

@@ -18,6 +18,10 @@ from inference_server.errors import BodyTooLargeError, RequestError
 MAX_HEAD = 256 * 1024
 """A head that has not ended after so many bytes is refused; gunicorn's own limits are below it."""
 
+MAX_KEPT_HEADS = 32
+LONGEST_KEPT_HEAD = 2048
+"""Bytes; longer heads mostly differ from one another anyway."""
+
 _HEAD_END = b"\r\n\r\n"
 _PARSER_ERRORS = (http_errors.ParseException, OSError, StopIteration)
 """What gunicorn's parser raises; in gunicorn 25 some of its errors are no ParseException."""
@@ -45,6 +49,37 @@ class CompleteRequest:
     body: bytes
 
 
+class ParsedHeads:
+    """Heads parsed lately, for clients that open a connection for each request.
+
+    Args:
+        cfg: gunicorn's configuration; with its PROXY protocol every connection has its own first
+            line, so nothing is kept.
+    """
+
+    def __init__(self, cfg: Any) -> None:
+        proxied = getattr(cfg, "proxy_protocol", "off")
+        self._room = 0 if proxied not in (False, "off", None) else MAX_KEPT_HEADS
+        self._heads: dict[tuple[Any, bytes], Any] = {}
+
+    def find(self, address: Any, text: bytes) -> Any:
+        """The head that these bytes from this client's machine stand for, or None."""
+        return self._heads.get((_machine(address), text))
+
+    def keep(self, address: Any, text: bytes, head: Any) -> None:
+        """Remember a head that does not change while it is served."""
+        if len(text) > LONGEST_KEPT_HEAD or not self._room:
+            return
+        if len(self._heads) >= self._room:
+            del self._heads[next(iter(self._heads))]
+        self._heads[_machine(address), text] = head
+
+
+def _machine(address: Any) -> Any:
+    """What a parsed head depends on: whether this machine may speak for others."""
+    return address[0] if isinstance(address, tuple) else address
+
+
 class IncomingRequests:
     """Collects bytes until a request is complete; one per connection.
 
@@ -52,12 +87,16 @@ class IncomingRequests:
         cfg: gunicorn's configuration, with the limits of the head.
         address: The client's address, as the socket gives it.
         max_body_size: Bytes a body may have.
+        heads: Shared by the connections of one event loop.
     """
 
-    def __init__(self, cfg: Any, address: Any, max_body_size: int) -> None:
+    def __init__(
+        self, cfg: Any, address: Any, max_body_size: int, heads: ParsedHeads | None = None
+    ) -> None:
         self._cfg = cfg
         self._address = address
         self._max_body_size = max_body_size
+        self._heads = heads or ParsedHeads(cfg)
         self._buffer = bytearray()
         self._head: Any = None
         self._count = 0
@@ -117,12 +156,15 @@ class IncomingRequests:
         text = bytes(buffer[:stop])
         # Clients that keep a connection send the same header again and again.
         if text != self._last_text:
-            self._last_head = self._parsed(text)
+            found = self._heads.find(self._address, text)
+            self._last_head = head = found or self._parsed(text)
             # The two kinds of request whose parsed header changes while it is served.
-            is_reusable = not self._last_head._expected_100_continue and not isinstance(
-                self._last_head.body.reader, ChunkedReader
+            is_reusable = not head._expected_100_continue and not isinstance(
+                head.body.reader, ChunkedReader
             )
             self._last_text = text if is_reusable else b""
+            if is_reusable and found is None:
+                self._heads.keep(self._address, text, head)
         del buffer[:stop]
         self._scanned = 0
         self._head = self._last_head

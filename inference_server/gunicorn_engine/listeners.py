@@ -41,6 +41,7 @@ class Listeners:
         selector: The loop's.
         may_accept: Whether this worker should take new clients now.
         leave_to_others: Whether a new client's request would wait here, and not elsewhere.
+        make_room: Closes connections when the process may not open another; False for none.
     """
 
     def __init__(
@@ -49,11 +50,14 @@ class Listeners:
         selector: selectors.BaseSelector,
         may_accept: Callable[[], bool],
         leave_to_others: Callable[[], bool],
+        make_room: Callable[[], bool] = lambda: False,
     ) -> None:
         self._sockets = sockets
         self._selector = selector
         self._may_accept = may_accept
         self._leave_to_others = leave_to_others
+        self._make_room = make_room
+        self._names = {id(listener): listener.getsockname() for listener in sockets}
         self._accepting = False
         self._deferrals = 0
         self._shortage_logged_at = 0.0
@@ -80,6 +84,10 @@ class Listeners:
         self._deferrals += 1
         self._pause(DEFER_S)
         return False
+
+    def name_of(self, listener: Any) -> Any:
+        """The address a listener listens on, without asking the system each time."""
+        return self._names[id(listener)]
 
     def accept(self, listener: Any) -> tuple[socket.socket, Any] | None:
         """The next client's socket and address, or None when there is none to be had."""
@@ -137,9 +145,14 @@ class Listeners:
         self.resume_at = time.monotonic() + seconds
 
     def _note_shortage(self, error: OSError) -> None:
-        """Accepting again at once would fail again: without a pause the loop would spin."""
-        self._pause(PAUSE_S)
+        """Make room; where there is none to be had, accepting again at once would only spin."""
+        if not self._make_room():
+            self._pause(PAUSE_S)
         now = time.monotonic()
         if now - self._shortage_logged_at >= SHORTAGE_LOG_S:
             self._shortage_logged_at = now
-            log.error("Cannot accept a connection: %s", error.strerror)
+            log.error(
+                "Cannot accept a connection: %s. Idle connections are closed early; "
+                "raise the limit of open files (ulimit -n)",
+                error.strerror,
+            )

@@ -297,3 +297,43 @@ class Scenario(RuleBasedStateMachine):
 
 TestScenario = Scenario.TestCase
 TestScenario.settings = few
+
+
+def fill(admission: Admission[Call]) -> list[Call]:
+    """Submit calls until one is refused."""
+    calls: list[Call] = []
+    while True:
+        call = Call()
+        try:
+            admission.submit(call)
+        except QueueFullError:
+            return calls
+        calls.append(call)
+
+
+def test_a_queue_that_overflowed_stays_short_until_it_was_empty():
+    admission = admission_of(max_queue=50)
+    first = running(admission)
+    waiting = fill(admission)
+    assert len(waiting) == 50
+    assert admission.is_overloaded
+
+    # A call is taken to last 0.1 s, so that five of them are half a second of waiting.
+    for call in waiting[:46]:
+        admission.abandon(call)
+    assert not admission.is_overloaded
+    assert len(fill(admission)) == 1
+
+    admission.abandon_all()
+    assert len(fill(admission)) == 50
+    admission.end(first)
+
+
+def test_a_short_queue_is_not_made_shorter():
+    admission = admission_of(places=2, max_queue=2)
+    running(admission)
+    running(admission)
+
+    assert len(fill(admission)) == 2
+    admission.abandon_all()
+    assert len(fill(admission)) == 2

@@ -14,6 +14,7 @@ from inference_server.gunicorn_engine.incoming import (
     MAX_HEAD,
     CompleteRequest,
     IncomingRequests,
+    ParsedHeads,
     Progress,
     find_chunked_end,
 )
@@ -333,3 +334,32 @@ def test_any_damage_to_a_request_is_noticed_or_harmless(data: bytes, draw: st.Da
     except RequestError as error:
         status = int(error.status)
         assert 400 <= status < 600
+
+
+def test_a_head_is_parsed_once_for_all_connections_of_a_machine():
+    heads = ParsedHeads(CONFIG)
+    found = []
+    for address in (("127.0.0.1", 1), ("127.0.0.1", 2), ("127.0.0.2", 1)):
+        requests = IncomingRequests(CONFIG, address, LIMIT, heads)
+        requests.feed(POST)
+        request = requests.next_request()
+        assert request is not None
+        found.append(request)
+
+    first, second, elsewhere = found
+    assert second.head is first.head
+    assert elsewhere.head is not first.head
+    assert [request.body for request in found] == [b"hello"] * 3
+
+
+def test_heads_that_change_while_they_are_served_are_not_shared():
+    heads = ParsedHeads(CONFIG)
+    found = []
+    for _ in range(2):
+        requests = IncomingRequests(CONFIG, ("127.0.0.1", 1), LIMIT, heads)
+        requests.feed(CHUNKED + b"0\r\n\r\n")
+        request = requests.next_request()
+        assert request is not None
+        found.append(request)
+
+    assert found[0].head is not found[1].head
