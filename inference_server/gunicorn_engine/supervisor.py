@@ -53,6 +53,12 @@ class Supervisor(Arbiter):
 
     def stop(self, graceful: bool = True) -> None:
         """End all workers; from now on their ends are no surprise."""
+        listens_alone = self.reexec_pid == self.master_pid == 0 and not self.systemd
+        if graceful and listens_alone and self.LISTENERS:
+            # ctypes takes longer to import than the rest of the end.
+            from inference_server.gunicorn_engine.last_clients import keep_new_clients_out
+
+            keep_new_clients_out(self.LISTENERS)
         self.pool.retire_all()
         super().stop(graceful)
 

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.behaviour.open_loop import REFUSED, OpenLoop
 from tests.behaviour.support import (
     get_request,
     lines_of,
+    metric,
     read_responses,
     read_to_end,
     scoring_request,
@@ -64,6 +66,25 @@ def test_sigterm_answers_what_was_sent_before_it(start_server: StartServer) -> N
         connection.close()
     assert [answer.json() for answer in answers] == [f"call {n}" for n in range(10)]
     assert server.wait_exit(timeout=5) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("pool", [None, 40], ids=["new connections", "kept connections"])
+def test_sigterm_drops_no_request_of_a_steady_stream(
+    start_server: StartServer, workers: int, pool: int | None
+) -> None:
+    server = start_server("returns_input.py", "--worker_count", str(workers))
+    poll(lambda: metric(server, "azml_workers", state="ready") == workers, timeout=10)
+    request = scoring_request("x", close=pool is None)
+
+    outcomes = OpenLoop(server, per_second=100, pool=pool).send(
+        100, request, halfway=lambda: server.signal(signal.SIGTERM)
+    )
+
+    assert {answer.status for answer in outcomes.answers} == {200}
+    assert len(outcomes.answers) >= 50
+    assert set(outcomes.failures) <= {REFUSED}
+    assert server.wait_exit(timeout=10) == 0
 
 
 def test_sigterm_lets_a_request_arrive_completely(start_server: StartServer) -> None:
