@@ -32,10 +32,13 @@ NOTHING_TO_SERVE = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the server until it is told to stop; exits the process."""
-    options = _parser().parse_args(
-        _with_underscores(sys.argv[1:] if arguments is None else arguments)
-    )
+    """Run the server until it is told to stop, or the sub-command `tune`; exits the process."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["tune"]:
+        from inference_server.tuning.command import main as tune
+
+        sys.exit(tune(arguments[1:]))
+    options = _parser().parse_args(_with_underscores(arguments))
     _write_environment(options)
     # Nothing below is needed for --help and --version, and imports take time.
     from inference_server.config_file import load_settings
@@ -125,7 +128,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve an Azure ML scoring script (init() and run()) over HTTP.",
         epilog="Every option can also be set by its environment variable, in brackets above, or in "
         "the config file under that name. Options win over the environment, that over the file. "
-        "Hyphens work in place of underscores.",
+        "Hyphens work in place of underscores. `azmlinfsrv tune --help` tells how to find the best "
+        "settings for a script.",
     )
     parser.add_argument("--version", action="version", version=f"azmlinfsrv {__version__}")
     for row in TABLE:
