@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from inference_server.errors import QueueFullError
 
@@ -66,9 +66,30 @@ class Call:
         """Seconds between submission and the start of `run()`."""
         return (self.started_at or time.monotonic()) - self.queued_at
 
+    def requests(self) -> list[Any]:
+        """The calls to answer, each for itself: this one."""
+        return [self]
+
 
 C = TypeVar("C", bound=Call)
 W = TypeVar("W", bound=Call, contravariant=True)
+
+
+class Batch(Call, Generic[C]):
+    """Requests that share a place and a deadline, though each has its own answer.
+
+    Admission runs and watches the batch; its calls go from RUNNING to their answers on their own.
+    """
+
+    __slots__ = ("calls",)
+
+    def __init__(self, calls: list[C]) -> None:
+        super().__init__()
+        self.calls = calls
+
+    def requests(self) -> list[Any]:
+        """The calls of the batch."""
+        return list(self.calls)
 
 
 class Watcher(Protocol[W]):
@@ -86,7 +107,7 @@ class Admission(Generic[C]):
 
     Args:
         places: Calls that may run at once.
-        max_queue: Calls that may wait.
+        max_queue: Calls that may wait (beside those that wait to fill the batch of a free place).
         deadline_s: Seconds one call may run, or None.
         grace_s: Seconds after the deadline before a call counts as stuck.
 
@@ -104,13 +125,15 @@ class Admission(Generic[C]):
     ) -> None:
         self.places = places
         self.report: Callable[[int, int], None] = lambda running, waiting: None
+        self.deadline_s = deadline_s
+        self._batch_size = 1
+        self._max_queue = max_queue
         self._capacity = places + max_queue
-        self._deadline_s = deadline_s
         self._grace_s = grace_s
         self._lock = threading.Lock()
         self._queued: set[C] = set()
-        self._running: set[C] = set()
-        self._reported: set[C] = set()
+        self._running: set[Call] = set()
+        self._reported: set[Call] = set()
         self._early: list[C | None] = []
         self._put: Callable[[C | None], object] = self._early.append
         self._mean_s = 0.1
@@ -127,6 +150,12 @@ class Admission(Generic[C]):
                 put(call)
             self._put = put
 
+    def widen_places(self, batch_size: int) -> None:
+        """Let in, beside those that may wait, as many calls as batches in free places can take."""
+        with self._lock:
+            self._batch_size = batch_size
+            self._capacity = self.places * batch_size + self._max_queue
+
     def submit(self, call: C) -> None:
         """Queue a call.
 
@@ -135,7 +164,7 @@ class Admission(Generic[C]):
         """
         with self._lock:
             limit = self._limit()
-            if len(self._queued) + len(self._running) >= limit:
+            if len(self._queued) + len(self._running) * self._batch_size >= limit:
                 self._overflows = True
                 raise QueueFullError(self._retry_after_s(limit))
             self._queued.add(call)
@@ -159,10 +188,20 @@ class Admission(Generic[C]):
     def expire_all(self) -> list[C]:
         """Take the answers of all running calls away from `run()`; whoever asked gives them."""
         with self._lock:
-            calls = [call for call in self._running if call.state is CallState.RUNNING]
-            for call in calls:
-                call.state = CallState.OVERDUE
-        return calls
+            calls = [call for running in self._running for call in running.requests()]
+            return self._expire(calls)
+
+    def expire(self, batch: Batch[C]) -> list[C]:
+        """Take the answers of a batch's requests that have none away from `run()`."""
+        with self._lock:
+            return self._expire(batch.calls)
+
+    @staticmethod
+    def _expire(calls: list[C]) -> list[C]:
+        unanswered = [call for call in calls if call.state is CallState.RUNNING]
+        for call in unanswered:
+            call.state = CallState.OVERDUE
+        return unanswered
 
     def begin(self, call: C) -> bool:
         """Take a place for a call; False when it was abandoned while it waited."""
@@ -172,14 +211,32 @@ class Admission(Generic[C]):
             call.state = CallState.RUNNING
             call.thread_id = threading.get_ident()
             call.started_at = time.monotonic()
-            if self._deadline_s is not None:
-                call.overdue_at = call.started_at + self._deadline_s
+            if self.deadline_s is not None:
+                call.overdue_at = call.started_at + self.deadline_s
             self._queued.discard(call)
             self._running.add(call)
             self.report(len(self._running), len(self._queued))
             return True
 
-    def claim(self, call: C) -> bool:
+    def begin_batch(self, batch: Batch[C]) -> bool:
+        """Take a place for those calls of a batch that were not abandoned; False without any."""
+        with self._lock:
+            batch.calls = [call for call in batch.calls if call.state is CallState.QUEUED]
+            if not batch.calls:
+                return False
+            now = time.monotonic()
+            for call in batch.calls:
+                call.state, call.started_at = CallState.RUNNING, now
+            batch.state, batch.started_at = CallState.RUNNING, now
+            batch.thread_id = threading.get_ident()
+            if self.deadline_s is not None:
+                batch.overdue_at = now + self.deadline_s
+            self._queued.difference_update(batch.calls)
+            self._running.add(batch)
+            self.report(len(self._running), len(self._queued))
+            return True
+
+    def claim(self, call: Call) -> bool:
         """Become the one who answers a running call; False when the watchdog already did."""
         with self._lock:
             if call.state is not CallState.RUNNING:
@@ -188,7 +245,7 @@ class Admission(Generic[C]):
             call.overdue_at = math.inf
             return True
 
-    def end(self, call: C) -> None:
+    def end(self, call: Call) -> None:
         """Give the call's place back; the second time changes nothing."""
         if call not in self._running:
             return
@@ -228,12 +285,17 @@ class Admission(Generic[C]):
         waiting = len(self._queued)
         return (
             self._overflows
-            and waiting * self._mean_s >= BUSY_S * self.places
-            and waiting + len(self._running) >= self._limit()
+            and waiting * self._mean_s >= BUSY_S * self._width
+            and waiting + len(self._running) * self._batch_size >= self._limit()
         )
 
+    @property
+    def _width(self) -> int:
+        """Requests that can be in `run()` at once."""
+        return self.places * self._batch_size
+
     def _limit(self) -> int:
-        """Calls that may be here at once, running and waiting.
+        """Requests that may be here at once, running and waiting.
 
         A queue that overflowed stays short until it has been empty once.
         """
@@ -241,23 +303,23 @@ class Admission(Generic[C]):
             self._overflows = False
         if not self._overflows:
             return self._capacity
-        in_time = int(OVERFLOW_WAIT_S * self.places / max(self._mean_s, SHORTEST_S))
-        return min(self._capacity, self.places + max(self.places, in_time))
+        in_time = int(OVERFLOW_WAIT_S * self._width / max(self._mean_s, SHORTEST_S))
+        return min(self._capacity, self._width + max(self._width, in_time))
 
     def _retry_after_s(self, limit: int) -> int:
-        """Seconds until half of the calls that are here will probably have been worked off."""
-        rounds = math.ceil(limit / self.places)
+        """Seconds until half of the requests that are here will probably have been worked off."""
+        rounds = math.ceil(limit / self._width)
         return max(1, min(60, math.ceil(rounds * self._mean_s / 2)))
 
     # --- watchdog ----------------------------------------------------------------------------
 
-    def start_watchdog(self, watcher: Watcher[C]) -> None:
+    def start_watchdog(self, watcher: Watcher[Any]) -> None:
         """Report overdue and stuck calls to a watcher, on a thread of its own.
 
         Does nothing when there is no deadline.
         """
-        if self._deadline_s is not None:
-            arguments = (watcher, min(self._deadline_s, IDLE_WAIT_S))
+        if self.deadline_s is not None:
+            arguments = (watcher, min(self.deadline_s, IDLE_WAIT_S))
             threading.Thread(
                 target=self._watch, args=arguments, name="watchdog", daemon=True
             ).start()
@@ -269,19 +331,19 @@ class Admission(Generic[C]):
             for _ in range(self.places):
                 self._put(None)
 
-    def _watch(self, watcher: Watcher[C], longest: float) -> None:
+    def _watch(self, watcher: Watcher[Any], longest: float) -> None:
         # Sleeping no longer than the deadline itself means that every call is seen before its
         # deadline passes, without being told when a call starts.
         pause = longest
         while not self._stopped.wait(pause):
             pause = self._check(watcher, longest)
 
-    def _check(self, watcher: Watcher[C], longest: float) -> float:
+    def _check(self, watcher: Watcher[Any], longest: float) -> float:
         """Report overdue and stuck calls; seconds until the next look."""
         now = time.monotonic()
         next_look = now + longest
         for call in tuple(self._running):
-            stuck_at = call.started_at + (self._deadline_s or 0) + self._grace_s
+            stuck_at = call.started_at + (self.deadline_s or 0) + self._grace_s
             if call.state is CallState.OVERDUE:
                 if now >= stuck_at and call not in self._reported:
                     self._reported.add(call)

@@ -14,14 +14,19 @@ import flask
 
 from inference_server.admission import Admission, Call, CallState
 from inference_server.binding import ScoringInput
-from inference_server.failures import Failure, describe, frame_of_code
+from inference_server.failures import Failure, Frame, describe, frame_of_code
 from inference_server.flask_context import FlaskContext
 from inference_server.loading import LoadedScript
 from inference_server.replies import INTERNAL_ERROR, Reply, message_reply
 from inference_server.request_context import current_request
 from inference_server.routes import score_method_reply
 from inference_server.scoreboard import Rejection, Row, Stage
-from inference_server.scoring_threads import AsyncScoringThread, SyncScoringThreads
+from inference_server.scoring_threads import (
+    AsyncScoringThread,
+    SyncScoringThreads,
+    async_inbox_of,
+    inbox_of,
+)
 from inference_server.settings import Settings
 from inference_server.streaming import error_event
 from inference_server.transaction import ClientGoneError, Transaction
@@ -71,11 +76,17 @@ class Performer:
         self._row = row
         self._on_stuck = on_stuck
         self._is_raw = loaded.scoring.script.is_raw
-        self.threads: SyncScoringThreads[ScoringCall] | AsyncScoringThread[ScoringCall]
-        if loaded.scoring.script.is_async and loaded.loop is not None:
-            self.threads = AsyncScoringThread(admission, self._perform_async, loaded.loop)
-        else:
-            self.threads = SyncScoringThreads(admission, self._perform, when_idle)
+        loop = loaded.loop if loaded.scoring.script.is_async else None
+        self.threads = self._make_threads(loop, when_idle)
+
+    def _make_threads(
+        self, loop: asyncio.AbstractEventLoop | None, when_idle: Callable[[], None]
+    ) -> SyncScoringThreads[Any] | AsyncScoringThread[Any]:
+        admission = self._admission
+        if loop is not None:
+            inbox = async_inbox_of(admission, loop)
+            return AsyncScoringThread(admission, inbox, self._perform_async, loop)
+        return SyncScoringThreads(admission, inbox_of(admission), self._perform, when_idle)
 
     def reply_at_once(self, transaction: Transaction) -> Reply | None:
         """The answer for methods that do not reach `run()`."""
@@ -201,10 +212,15 @@ class Performer:
 
     def overdue(self, call: ScoringCall) -> None:
         """Answer a call whose deadline has passed, and interrupt its `run()`."""
+        self._answer_overdue(call, self._late_frames(call))
+        self.threads.interrupt(call)
+
+    def _late_frames(self, call: Call) -> tuple[Frame, ...]:
         frames = self.threads.frames(call)
         code = self._scoring.script.run_code
-        if not frames and code is not None:
-            frames = (frame_of_code(code),)
+        return (frame_of_code(code),) if not frames and code is not None else frames
+
+    def _answer_overdue(self, call: ScoringCall, frames: tuple[Frame, ...]) -> None:
         reply = self._scoring.overdue_reply(frames)
         token = current_request.set(call.transaction.labels)
         self._row.count_rejection(Rejection.DEADLINE)
@@ -212,9 +228,8 @@ class Performer:
         if reply.failure is not None:
             log_failure(reply.failure, reply.code)
         current_request.reset(token)
-        self.threads.interrupt(call)
 
-    def stuck(self, call: ScoringCall) -> None:
+    def stuck(self, call: Call) -> None:
         """Have this process replaced: its `run()` did not return, whatever it was told."""
         frames = self.threads.frames(call)
         grace_s = self._settings.stuck_grace

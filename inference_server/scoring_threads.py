@@ -12,9 +12,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from types import CodeType, FrameType
-from typing import Any, Generic
+from typing import Any, Generic, Protocol, TypeVar
 
-from inference_server.admission import Admission, C
+from inference_server.admission import Admission, C, Call, W
 from inference_server.failures import Frame, user_frames
 from inference_server.scoring import OverdueError
 
@@ -27,32 +27,80 @@ _INTERRUPT = getattr(signal, "SIGUSR2", None)
 """Wakes the main thread even from a blocking system call; scripts keep SIGALRM for themselves."""
 
 
+C_co = TypeVar("C_co", bound=Call, covariant=True)
+
 Guard = Callable[[Callable[[Any], Any], Any], Any]
 """Calls a function with an argument so that `interrupt` reaches it, and nothing after it."""
+
+
+class Places(Protocol[W]):
+    """What scoring threads ask of admission."""
+
+    @property
+    def places(self) -> int:
+        """Calls that may run at once."""
+
+    def begin(self, call: W) -> bool:
+        """Take a place for a call; False when it was abandoned while it waited."""
+
+    def end(self, call: W) -> None:
+        """Give the call's place back; the second time changes nothing."""
+
+
+class Inbox(Protocol[C_co]):
+    """Where a scoring thread waits for calls."""
+
+    def empty(self) -> bool:
+        """Whether `get` would wait."""
+
+    def get(self) -> C_co | None:
+        """The next call; None when no more will come."""
+
+
+class AsyncInbox(Protocol[C_co]):
+    """Where the tasks of an event loop wait for calls."""
+
+    async def get(self) -> C_co | None:
+        """The next call; None when no more will come."""
+
+
+def inbox_of(admission: Admission[C]) -> Inbox[C]:
+    """Every call that is submitted, in order, for threads."""
+    calls: queue.SimpleQueue[C | None] = queue.SimpleQueue()
+    admission.deliver_to(calls.put)
+    return calls
+
+
+def async_inbox_of(admission: Admission[C], loop: asyncio.AbstractEventLoop) -> AsyncInbox[C]:
+    """Every call that is submitted, in order, for the tasks of an event loop."""
+    calls: asyncio.Queue[C | None] = asyncio.Queue()
+    admission.deliver_to(lambda call: loop.call_soon_threadsafe(calls.put_nowait, call))
+    return calls
 
 
 class SyncScoringThreads(Generic[C]):
     """Calls a synchronous `run()`, at most one call per thread at a time.
 
     Args:
-        admission: Where calls come from.
+        admission: Gives places.
+        inbox: Where calls come from.
         perform: Answers one call; runs on a scoring thread.
         when_idle: Called before waiting for the next call.
     """
 
     def __init__(
         self,
-        admission: Admission[C],
+        admission: Places[C],
+        inbox: Inbox[C],
         perform: Callable[[C, Guard], None],
         when_idle: Callable[[], None],
     ) -> None:
         self._admission = admission
+        self._inbox = inbox
         self._perform = perform
         self._when_idle = when_idle
-        self._inbox: queue.SimpleQueue[C | None] = queue.SimpleQueue()
         self._current: C | None = None
         self._interrupting = threading.Lock()
-        admission.deliver_to(self._inbox.put)
 
     def serve(self) -> None:
         """Work on this thread (the first scoring thread) until the admission stops."""
@@ -130,16 +178,16 @@ class AsyncScoringThread(Generic[C]):
 
     def __init__(
         self,
-        admission: Admission[C],
+        admission: Places[C],
+        inbox: AsyncInbox[C],
         perform: Callable[[C], Awaitable[None]],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._admission = admission
+        self._inbox = inbox
         self._perform = perform
         self._loop = loop
-        self._inbox: asyncio.Queue[C | None] = asyncio.Queue()
         self._tasks: dict[C, asyncio.Task[None]] = {}
-        admission.deliver_to(self._put)
 
     def serve(self) -> None:
         """Work on this thread until the admission stops."""
@@ -163,9 +211,6 @@ class AsyncScoringThread(Generic[C]):
     def _cancel(call: C, task: asyncio.Task[None]) -> None:
         if call.interruptible:
             task.cancel()
-
-    def _put(self, call: C | None) -> None:
-        self._loop.call_soon_threadsafe(self._inbox.put_nowait, call)
 
     async def _work_all(self) -> None:
         await asyncio.gather(*(self._work() for _ in range(self._admission.places)))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from inference_server.admission import Admission, Call, CallState
+from inference_server.admission import Admission, Batch, Call, CallState
 from inference_server.errors import QueueFullError
 from tests.inference_server.support import few
 
@@ -231,6 +231,83 @@ def test_without_a_deadline_there_is_no_watchdog(stopped: list[Admission[Call]])
     watched(stopped, Watch(), deadline_s=None)
 
     assert threading.active_count() == before
+
+
+def batch_of(admission: Admission[Call], count: int) -> Batch[Call]:
+    calls = [Call() for _ in range(count)]
+    for call in calls:
+        admission.submit(call)
+    return Batch(calls)
+
+
+def test_a_batch_takes_one_place_and_leaves_out_who_has_left():
+    admission = admission_of(max_queue=9)
+    batch = batch_of(admission, 4)
+    calls = batch.calls
+    admission.abandon(calls[1])
+
+    assert admission.begin_batch(batch)
+
+    assert batch.calls == batch.requests() == [calls[0], calls[2], calls[3]]
+    assert {call.state for call in (batch, *batch.calls)} == {CallState.RUNNING}
+    assert numbers(admission) == (1, 0, False)
+    admission.end(batch)
+    assert numbers(admission) == (0, 0, True)
+
+
+def test_a_batch_that_everyone_has_left_takes_no_place():
+    admission = admission_of(max_queue=9)
+    batch = batch_of(admission, 2)
+    admission.abandon_all()
+
+    assert not admission.begin_batch(batch)
+    assert numbers(admission) == (0, 0, True)
+
+
+def test_free_places_let_in_as_many_as_their_batches_take():
+    admission = admission_of(places=2, max_queue=1)
+    admission.widen_places(3)
+    first = batch_of(admission, 7)
+    with pytest.raises(QueueFullError):
+        admission.submit(Call())
+
+    assert admission.begin_batch(Batch(first.calls[:3]))
+
+    assert admission.waiting == 4
+    with pytest.raises(QueueFullError):
+        admission.submit(Call())
+    assert admission.begin_batch(Batch(first.calls[3:6]))
+    assert admission.waiting == 1
+    with pytest.raises(QueueFullError):
+        admission.submit(Call())
+
+
+def test_an_overdue_batch_leaves_only_its_unanswered_requests_to_answer(
+    stopped: list[Admission[Call]],
+):
+    watch = Watch()
+    admission = watched(stopped, watch, max_queue=9, deadline_s=0.01)
+    batch = batch_of(admission, 3)
+    assert admission.begin_batch(batch)
+    answered, *others = batch.calls
+    assert admission.claim(answered)
+
+    assert watch.told.wait(10)
+
+    assert watch.late == [batch]
+    assert admission.expire(batch) == others
+    assert admission.expire(batch) == []
+    assert not admission.claim(batch)
+    assert not any(admission.claim(call) for call in batch.calls)
+
+
+def test_the_answers_of_a_running_batch_can_be_taken_over():
+    admission = admission_of(max_queue=9)
+    batch = batch_of(admission, 2)
+    assert admission.begin_batch(batch)
+
+    assert admission.expire_all() == batch.calls
+    assert not any(admission.claim(call) for call in batch.calls)
 
 
 class Scenario(RuleBasedStateMachine):
