@@ -151,7 +151,7 @@ class Application:
         use_short_switch_interval()
         self.request_log.look_up_handlers()
         self.attach(self._row)
-        performer = self._performer = Performer(
+        performer = self._performer = _performer_class(self._loaded)(
             self._loaded,
             self._admission,
             app=self.flask,
@@ -338,6 +338,14 @@ class Application:
         self.refuse_waiting(message)
         for call in self._admission.expire_all():
             _refuse(call.transaction, message)
+
+
+def _performer_class(loaded: LoadedScript) -> type[Performer]:
+    if loaded.scoring.script.batch is None:
+        return Performer
+    from inference_server.batching.performer import BatchPerformer
+
+    return BatchPerformer
 
 
 def _refuse(transaction: Transaction, message: str) -> None:

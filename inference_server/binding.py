@@ -64,10 +64,9 @@ def choose_binding(script: ScoringScript) -> Binding:
     decorated = schema_function(script.run)
     if script.is_raw:
         if decorated is not None:
-            code = script.run_code
             raise ScriptError(
                 "run() cannot be decorated with both @rawhttp and @input_schema",
-                location=f"{script.path}:{code.co_firstlineno if code else 1}",
+                location=script.location,
             )
         return RawBinding(script)
     if decorated is not None:

@@ -23,6 +23,10 @@ _DECORATORS = f"{_PACKAGE}.schema_decorators"
 _STANDARD_TYPES = f"{_PACKAGE}.parameter_types.standard_py_parameter_type"
 
 
+class OneByOne(list[Any]):
+    """Values of several requests for one parameter: its schema holds for each of them."""
+
+
 def schema_function(run: Callable[..., Any]) -> Callable[..., Any] | None:
     """The function behind `run` that carries a schema, or None when there is no schema."""
     util = sys.modules.get(f"{_PACKAGE}.schema_util")
@@ -92,6 +96,12 @@ def _mend_decorators(module: Any) -> None:
     convert = module._deserialize_input_argument
 
     def convert_or_refuse(input_data: Any, param_type: Any, param_name: str) -> Any:
+        if isinstance(input_data, OneByOne):
+            # None stands for an optional parameter that a request does not name.
+            return [
+                None if value is None else convert_or_refuse(value, param_type, param_name)
+                for value in input_data
+            ]
         try:
             return convert(input_data, param_type, param_name)
         except Exception as error:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from inference_server.scoreboard import BUCKETS_S, Rejection, Scoreboard, Stage, WorkerState
+from inference_server.scoreboard import (
+    BATCH_BUCKETS,
+    BUCKETS_S,
+    Histogram,
+    Rejection,
+    Scoreboard,
+    Stage,
+    WorkerState,
+)
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -66,7 +74,9 @@ def _families(scoreboard: Scoreboard) -> Iterator[Metric]:
     yield rejected
 
     for stage in Stage:
-        yield _histogram(scoreboard, stage)
+        yield _histogram(*_HELP[stage], BUCKETS_S, [row.histogram(stage) for row in rows])
+    sizes = [row.batch_sizes for row in rows]
+    yield _histogram("azml_batch_size", "Requests in one call of run().", BATCH_BUCKETS, sizes)
 
     loads = [row.load for row in rows if row.state is not WorkerState.NONE]
     gauges = (
@@ -88,16 +98,16 @@ def _families(scoreboard: Scoreboard) -> Iterator[Metric]:
     )
 
 
-def _histogram(scoreboard: Scoreboard, stage: Stage) -> Metric:
+def _histogram(
+    name: str, text: str, bounds: Sequence[float], histograms: Sequence[Histogram]
+) -> Metric:
     from prometheus_client.core import HistogramMetricFamily
 
-    name, text = _HELP[stage]
-    histograms = [row.histogram(stage) for row in scoreboard]
     running_total = 0
     buckets: list[tuple[str, float]] = []
-    for index, bound in enumerate([*map(str, BUCKETS_S), "+Inf"]):
+    for index, bound in enumerate([*map(str, map(float, bounds)), "+Inf"]):
         running_total += sum(h.counts[index] for h in histograms)
         buckets.append((bound, running_total))
     return HistogramMetricFamily(
-        name, text, buckets=buckets, sum_value=sum(h.total_s for h in histograms)
+        name, text, buckets=buckets, sum_value=sum(h.total for h in histograms)
     )

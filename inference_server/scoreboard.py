@@ -19,6 +19,9 @@ BUCKETS_S = (
 )  # fmt: skip
 """Upper bounds of the latency histograms in seconds; the last bucket is +Inf."""
 
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""Upper bounds of the histogram of batch sizes; the last bucket is +Inf."""
+
 FIRST_STATUS, LAST_STATUS = 100, 599
 
 
@@ -55,17 +58,18 @@ _REJECTIONS = 8
 _HISTOGRAM = len(BUCKETS_S) + 2  # each bucket, +Inf, and the sum
 _HISTOGRAMS = _REJECTIONS + 8
 _STATUSES = _HISTOGRAMS + len(Stage) * _HISTOGRAM
-_ROW = _STATUSES + LAST_STATUS - FIRST_STATUS + 1
+_BATCHES = _STATUSES + LAST_STATUS - FIRST_STATUS + 1
+_ROW = _BATCHES + len(BATCH_BUCKETS) + 2
 
 _NOTE_BYTES = 256
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts per bucket (not cumulative), the last one for +Inf, and the sum in seconds."""
+    """Counts per bucket (not cumulative), the last one for +Inf, and the sum of all values."""
 
     counts: tuple[int, ...]
-    total_s: float
+    total: float
 
 
 class Row:
@@ -133,10 +137,15 @@ class Row:
         self._cells[base + bisect_left(BUCKETS_S, seconds)] += 1
         self._cells[base + _HISTOGRAM - 1] += seconds
 
+    def observe_batch(self, size: int) -> None:
+        """Count a call of `run()` that serves so many requests."""
+        self._cells[_BATCHES + bisect_left(BATCH_BUCKETS, size)] += 1
+        self._cells[_ROW - 1] += size
+
     @property
     def statuses(self) -> dict[int, int]:
         """Answers by status code."""
-        cells = self._cells[_STATUSES:_ROW].tolist()
+        cells = self._cells[_STATUSES:_BATCHES].tolist()
         return {FIRST_STATUS + i: int(count) for i, count in enumerate(cells) if count}
 
     @property
@@ -147,7 +156,15 @@ class Row:
     def histogram(self, stage: Stage) -> Histogram:
         """The durations of a stage so far."""
         base = _HISTOGRAMS + stage * _HISTOGRAM
-        *counts, total = self._cells[base : base + _HISTOGRAM].tolist()
+        return self._histogram(base, base + _HISTOGRAM)
+
+    @property
+    def batch_sizes(self) -> Histogram:
+        """The sizes of batches so far."""
+        return self._histogram(_BATCHES, _ROW)
+
+    def _histogram(self, start: int, end: int) -> Histogram:
+        *counts, total = self._cells[start:end].tolist()
         return Histogram(tuple(map(int, counts)), total)
 
     def release(self) -> None:

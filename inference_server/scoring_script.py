@@ -17,6 +17,7 @@ from typing import Any
 
 from inference_server.api.aml_request import is_rawhttp
 from inference_server.errors import ScriptError, UserCodeError
+from inference_server.scripting import BatchLimits
 from inference_server.settings import Settings
 
 log = logging.getLogger("azmlinfsrv.user_script")
@@ -39,6 +40,7 @@ class ScoringScript:
         parameters: Parameters of `run` without `request_headers`, in order.
         takes_headers: `run` has a parameter `request_headers`.
         is_raw: `run` wants the HTTP request itself.
+        batch: How many requests one call of `run` serves; None when it takes one at a time.
     """
 
     path: str
@@ -47,6 +49,7 @@ class ScoringScript:
     parameters: tuple[inspect.Parameter, ...]
     takes_headers: bool
     is_raw: bool
+    batch: BatchLimits | None = None
 
     @property
     def is_async(self) -> bool:
@@ -62,6 +65,12 @@ class ScoringScript:
     def run_code(self) -> CodeType | None:
         """Code of the innermost function behind `run`, to point at."""
         return _code_of(self.run)
+
+    @property
+    def location(self) -> str:
+        """File and first line of `run`, for errors at start."""
+        code = self.run_code
+        return f"{self.path}:{code.co_firstlineno if code else 1}"
 
 
 def _code_of(run: Any) -> CodeType | None:

@@ -59,6 +59,23 @@ def seconds(minimum: float) -> Parser:
     return parse
 
 
+def milliseconds(minimum: float, maximum: float) -> Parser:
+    """A number of milliseconds within bounds, fractions allowed."""
+
+    def parse(value: Any) -> float:
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not minimum <= number <= maximum:
+            raise ValueError(
+                f"Input should be a number of milliseconds from {minimum:g} to {maximum:g}"
+            )
+        return number
+
+    return parse
+
+
 _SIZE = re.compile(r"\s*(\d+)\s*(b|kb|kib|k|mb|mib|m|gb|gib|g)?\s*", re.IGNORECASE)
 _SIZE_FACTORS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 

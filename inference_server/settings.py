@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inference_server.errors import SettingProblem, SettingsError
+from inference_server.scripting import LONGEST_WAIT_MS, MOST_REQUESTS
 from inference_server.setting_parsers import (
     Parser,
     boolean,
@@ -21,6 +22,7 @@ from inference_server.setting_parsers import (
     exactly_true,
     integer,
     log_level,
+    milliseconds,
     origins,
     seconds,
     size,
@@ -151,8 +153,23 @@ class Settings:
         100,
         "AZML_MAX_QUEUE",
         integer(0, 100_000),
-        "Requests that may wait for run() in one worker process; beyond, 429.",
+        "Requests that may wait for run() in one worker process; beyond, 429. Those that fill the "
+        "batch of an idle run() are let in besides.",
         metavar="N",
+    )
+    batch_max_size: int | None = _setting(
+        None,
+        "AZML_BATCH_MAX_SIZE",
+        integer(1, MOST_REQUESTS),
+        "Requests in one call of run(), which then takes and returns lists; overrides @batch.",
+        metavar="N",
+    )
+    batch_max_wait_ms: float | None = _setting(
+        None,
+        "AZML_BATCH_MAX_WAIT_MS",
+        milliseconds(0, LONGEST_WAIT_MS),
+        "Milliseconds a batch may be held back for more requests; 10 unless @batch says so.",
+        metavar="MS",
     )
     scoring_timeout_ms: int = _setting(
         3_600_000,

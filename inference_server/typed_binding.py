@@ -145,10 +145,15 @@ def _type_hints(script: ScoringScript) -> dict[str, Any]:
     run = inspect.unwrap(script.run)
     target: Callable[..., Any] = run if hasattr(run, "__code__") else type(run).__call__
     try:
-        return typing.get_type_hints(target)
+        hints = typing.get_type_hints(target)
     except Exception as error:  # noqa: BLE001 - evaluating the user's annotations can raise anything
         log.warning("The type hints of run() are not used: %s: %s", type(error).__name__, error)
         return {}
+    if script.batch is None:
+        return hints
+    from inference_server.batching.hints import item_hints
+
+    return item_hints(script, hints)
 
 
 def _accepts_text(hint: Any) -> bool:

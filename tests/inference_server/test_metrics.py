@@ -25,6 +25,7 @@ def board() -> Scoreboard:
         row.count_status(200)
         row.observe(Stage.RUN, 0.02)
         row.set_load(1, 2)
+        row.observe_batch(3)
     first.count_status(504)
     first.observe(Stage.RUN, 1000)
     first.count_rejection(Rejection.DEADLINE)
@@ -56,6 +57,10 @@ def test_the_numbers_of_all_workers_are_added_up(board: Scoreboard):
         ("azml_run_duration_seconds_count", ()): 3,
         ("azml_run_duration_seconds_sum", ()): 1000.04,
         ("azml_queue_duration_seconds_count", ()): 0,
+        ("azml_batch_size_bucket", (("le", "2.0"),)): 0,
+        ("azml_batch_size_bucket", (("le", "4.0"),)): 2,
+        ("azml_batch_size_bucket", (("le", "+Inf"),)): 2,
+        ("azml_batch_size_sum", ()): 6,
         ("azml_request_duration_seconds_count", ()): 0,
         ("azml_requests_in_flight", ()): 2,
         ("azml_queue_length", ()): 4,

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference_server.scoreboard import (
+    BATCH_BUCKETS,
     BUCKETS_S,
     Rejection,
     Scoreboard,
@@ -54,6 +55,7 @@ def test_rows_do_not_touch_each_other():
     for reason in Rejection:
         middle.count_rejection(reason)
     middle.add_restart()
+    middle.observe_batch(10**6)
 
     for other in (first, last):
         assert (other.state, other.load, other.note, other.statuses, other.restarts) == (
@@ -115,7 +117,25 @@ def test_a_duration_counts_in_its_bucket(seconds: float, bucket: int):
 
     histogram = row.histogram(Stage.RUN)
     assert [i for i, count in enumerate(histogram.counts) if count] == [bucket]
-    assert (len(histogram.counts), histogram.total_s) == (len(BUCKETS_S) + 1, seconds)
+    assert (len(histogram.counts), histogram.total) == (len(BUCKETS_S) + 1, seconds)
+
+
+def test_batches_count_by_their_size():
+    (row,) = Scoreboard()
+    row.count_status(599)
+
+    for size in (1, 1, 16, 17, 5000):
+        row.observe_batch(size)
+
+    sizes = row.batch_sizes
+    assert {i: count for i, count in enumerate(sizes.counts) if count} == {
+        BATCH_BUCKETS.index(1): 2,
+        BATCH_BUCKETS.index(16): 1,
+        BATCH_BUCKETS.index(32): 1,
+        len(BATCH_BUCKETS): 1,
+    }
+    assert sizes.total == 5035
+    assert row.statuses == {599: 1}
 
 
 @few
