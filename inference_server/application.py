@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference_server.admission import Admission
 from inference_server.cors import CorsPolicy
+from inference_server.engine_threads import HandOver
 from inference_server.errors import QueueFullError
 from inference_server.failures import Failure, place_of
 from inference_server.health import Health, ServerState
@@ -54,6 +55,8 @@ class Application:
         scoreboard: Shared with the master and the other workers.
         row: This worker's part of it.
         give_up: Ends this process; called when `run()` is stuck beyond repair.
+        hand_over: Gives work back to the engine's thread that brought a call, for engines whose
+            threads wait for their answers.
     """
 
     def __init__(
@@ -62,12 +65,14 @@ class Application:
         scoreboard: Scoreboard,
         row: Row,
         give_up: Callable[[], None],
+        hand_over: HandOver[ScoringCall] | None = None,
     ) -> None:
         self.settings = settings
         self.flask = create_flask(self)
         self.request_log = RequestLog()
         self._scoreboard = scoreboard
         self._give_up = give_up
+        self._hand_over = hand_over
         self._state = ServerState.STARTING
         self._start_error: Failure | None = None
         self._init_log = InitLog()
@@ -132,6 +137,11 @@ class Application:
             for logger in loggers:
                 logger.removeHandler(self._init_log)
 
+    @property
+    def is_loaded(self) -> bool:
+        """The script has loaded, perhaps in the process that this one was forked from."""
+        return self._loaded is not None
+
     def _note(self, text: str) -> None:
         self._row.note = text
 
@@ -159,6 +169,7 @@ class Application:
             row=self._row,
             when_idle=self.request_log.flush,
             on_stuck=self._replace_stuck_worker,
+            hand_over=self._hand_over,
         )
         self._note(f"run() at {place_of(self._loaded.scoring.script.run)}")
         self._start_telemetry()

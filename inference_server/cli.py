@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from inference_server import __version__
-from inference_server.errors import START_FAILED, PortError, SettingsError
+from inference_server.errors import START_FAILED, PortError, SettingProblem, SettingsError
 from inference_server.settings import (
     DEFAULT_HEALTH_PORT,
     TABLE,
@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         _choose_app_root()
         settings = load_settings(os.environ)
+        _check_engine(settings)
     except SettingsError as error:
         configure_logging(Settings())
         for record in describe_settings_error(error):
@@ -61,6 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(NOTHING_TO_SERVE)
     settings = _announce(settings)
     _serve(settings)
+
+
+def _check_engine(settings: Settings) -> None:
+    if settings.engine == "granian":
+        from inference_server.granian_engine.options import check_options
+
+        check_options(settings, os.environ)
+    elif sys.platform == "win32":
+        problem = SettingProblem("AZML_ENGINE", "gunicorn does not run on Windows", "engine")
+        raise SettingsError([problem])
 
 
 def _announce(settings: Settings) -> Settings:
@@ -82,9 +93,6 @@ def _announce(settings: Settings) -> Settings:
 
 
 def _serve(settings: Settings) -> NoReturn:
-    if sys.platform == "win32":
-        log.error("There is no engine for Windows in this version: run the server in WSL.")
-        sys.exit(NOTHING_TO_SERVE)
     from inference_server.ports import check_addresses
 
     try:
@@ -92,8 +100,10 @@ def _serve(settings: Settings) -> NoReturn:
     except PortError as error:
         log.error("%s\n  hint: %s", error, error.hint)
         sys.exit(NOTHING_TO_SERVE)
-    from inference_server.gunicorn_engine.server import serve
-
+    if settings.engine == "granian":
+        from inference_server.granian_engine.server import serve
+    else:
+        from inference_server.gunicorn_engine.server import serve
     serve(settings)
     sys.exit(0)
 

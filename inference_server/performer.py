@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +15,7 @@ import flask
 
 from inference_server.admission import Admission, Call, CallState
 from inference_server.binding import ScoringInput
+from inference_server.engine_threads import EngineThreads, HandOver
 from inference_server.failures import Failure, Frame, describe, frame_of_code
 from inference_server.flask_context import FlaskContext
 from inference_server.loading import LoadedScript
@@ -56,6 +58,8 @@ class Performer:
         row: Counts of this worker.
         when_idle: Called by a scoring thread before it waits for the next call.
         on_stuck: Replaces this process; called when a call never returns.
+        hand_over: Gives work back to the engine's thread that brought a call, for engines whose
+            threads wait for their answers.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Performer:
         row: Row,
         when_idle: Callable[[], None],
         on_stuck: Callable[[], None],
+        hand_over: HandOver[ScoringCall] | None = None,
     ) -> None:
         self._scoring = loaded.scoring
         self._admission = admission
@@ -76,16 +81,19 @@ class Performer:
         self._row = row
         self._on_stuck = on_stuck
         self._is_raw = loaded.scoring.script.is_raw
+        self._hand_over = hand_over
         loop = loaded.loop if loaded.scoring.script.is_async else None
         self.threads = self._make_threads(loop, when_idle)
 
     def _make_threads(
         self, loop: asyncio.AbstractEventLoop | None, when_idle: Callable[[], None]
-    ) -> SyncScoringThreads[Any] | AsyncScoringThread[Any]:
+    ) -> SyncScoringThreads[Any] | AsyncScoringThread[Any] | EngineThreads[Any]:
         admission = self._admission
         if loop is not None:
             inbox = async_inbox_of(admission, loop)
             return AsyncScoringThread(admission, inbox, self._perform_async, loop)
+        if self._hand_over is not None and not self._settings.has_own_deadline:
+            return EngineThreads(admission, self._perform, when_idle, self._hand_over)
         return SyncScoringThreads(admission, inbox_of(admission), self._perform, when_idle)
 
     def reply_at_once(self, transaction: Transaction) -> Reply | None:
@@ -105,11 +113,18 @@ class Performer:
                 elif reply.stream is None:
                     self._send_whole(call, reply)
                 else:
-                    self._stream(transaction, reply)
+                    self._stream_on(call, reply)
         except Exception as error:  # noqa: BLE001 - ours; logged there
             self._give_up(call, error)
         finally:
             current_request.reset(token)
+
+    def _stream_on(self, call: ScoringCall, reply: Reply) -> None:
+        stream = partial(self._stream, call.transaction, reply)
+        if isinstance(self.threads, EngineThreads):
+            self.threads.stream(call, stream)
+        else:
+            stream()
 
     async def _perform_async(self, call: ScoringCall) -> None:
         transaction = call.transaction

@@ -53,7 +53,7 @@ class Stage(enum.IntEnum):
     TOTAL = 2
 
 
-_STATE, _PID, _RUNNING, _WAITING, _READY_AT, _RESTARTS = range(6)
+_STATE, _PID, _RUNNING, _WAITING, _READY_AT, _RESTARTS, _BEAT = range(7)
 _REJECTIONS = 8
 _HISTOGRAM = len(BUCKETS_S) + 2  # each bucket, +Inf, and the sum
 _HISTOGRAMS = _REJECTIONS + 8
@@ -94,6 +94,24 @@ class Row:
     def ready_at(self) -> float:
         """`time.monotonic` when the worker became ready."""
         return float(self._cells[_READY_AT])
+
+    @property
+    def pid(self) -> int:
+        """The process that works in this row, where its engine says so; else 0."""
+        return int(self._cells[_PID])
+
+    @pid.setter
+    def pid(self, pid: int) -> None:
+        self._cells[_PID] = pid
+
+    @property
+    def beat_at(self) -> float:
+        """`time.monotonic` of the worker's last sign of life, where its engine gives any."""
+        return float(self._cells[_BEAT])
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        self._cells[_BEAT] = time.monotonic()
 
     @property
     def restarts(self) -> int:
@@ -170,6 +188,7 @@ class Row:
     def release(self) -> None:
         """Mark the row free for the next worker; its totals stay."""
         self.state = WorkerState.NONE
+        self.pid = 0
         self.note = ""
         self.set_load(0, 0)
 

@@ -78,43 +78,12 @@ def async_inbox_of(admission: Admission[C], loop: asyncio.AbstractEventLoop) -> 
     return calls
 
 
-class SyncScoringThreads(Generic[C]):
-    """Calls a synchronous `run()`, at most one call per thread at a time.
+class GuardedCalls(Generic[C]):
+    """Calls of a synchronous `run()` that can be interrupted from other threads."""
 
-    Args:
-        admission: Gives places.
-        inbox: Where calls come from.
-        perform: Answers one call; runs on a scoring thread.
-        when_idle: Called before waiting for the next call.
-    """
-
-    def __init__(
-        self,
-        admission: Places[C],
-        inbox: Inbox[C],
-        perform: Callable[[C, Guard], None],
-        when_idle: Callable[[], None],
-    ) -> None:
-        self._admission = admission
-        self._inbox = inbox
-        self._perform = perform
-        self._when_idle = when_idle
+    def __init__(self) -> None:
         self._current: C | None = None
         self._interrupting = threading.Lock()
-
-    def serve(self) -> None:
-        """Work on this thread (the first scoring thread) until the admission stops."""
-        if threading.current_thread() is threading.main_thread() and _INTERRUPT is not None:
-            signal.signal(_INTERRUPT, self._raise_overdue)
-        others = [
-            threading.Thread(target=self._work, name=f"scoring-{n}", daemon=True)
-            for n in range(1, self._admission.places)
-        ]
-        for thread in others:
-            thread.start()
-        self._work(first=True)
-        for thread in others:
-            thread.join()
 
     def interrupt(self, call: C) -> None:
         """Raise `OverdueError` inside the `run()` of an overdue call, if it is still in there."""
@@ -134,7 +103,61 @@ class SyncScoringThreads(Generic[C]):
 
     def frames(self, call: C) -> tuple[Frame, ...]:
         """The user frames that a running call is in, outermost first; none outside of `run()`."""
-        return user_frames(_stack(call.thread_id, inside=SyncScoringThreads._call.__code__))
+        return user_frames(_stack(call.thread_id, inside=GuardedCalls._call.__code__))
+
+    def _call(self, call: C, function: Callable[[Any], Any], argument: Any) -> Any:
+        call.interruptible = True
+        try:
+            return function(argument)
+        finally:
+            with self._interrupting:
+                call.interruptible = False
+                if call.interrupted:
+                    # Not raised yet, it would hit whatever this thread does next.
+                    _set_async_exception(call.thread_id, None)
+
+    def _raise_overdue(self, signum: int, frame: FrameType | None) -> None:
+        call = self._current
+        if call is not None and call.interruptible and call.overdue_at <= time.monotonic():
+            raise OverdueError
+
+
+class SyncScoringThreads(GuardedCalls[C]):
+    """Calls a synchronous `run()`, at most one call per thread at a time.
+
+    Args:
+        admission: Gives places.
+        inbox: Where calls come from.
+        perform: Answers one call; runs on a scoring thread.
+        when_idle: Called before waiting for the next call.
+    """
+
+    def __init__(
+        self,
+        admission: Places[C],
+        inbox: Inbox[C],
+        perform: Callable[[C, Guard], None],
+        when_idle: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._admission = admission
+        self._inbox = inbox
+        self._perform = perform
+        self._when_idle = when_idle
+
+    def serve(self) -> None:
+        """Work on this thread (the first scoring thread) until the admission stops."""
+        if threading.current_thread() is threading.main_thread() and _INTERRUPT is not None:
+            signal.signal(_INTERRUPT, self._raise_overdue)
+        others = [
+            threading.Thread(target=self._work, name=f"scoring-{n}", daemon=True)
+            for n in range(1, self._admission.places)
+        ]
+        for thread in others:
+            thread.start()
+        self._work(first=True)
+        for thread in others:
+            thread.join()
 
     def _work(self, *, first: bool = False) -> None:
         inbox, admission = self._inbox, self._admission
@@ -155,22 +178,6 @@ class SyncScoringThreads(Generic[C]):
                 continue
             finally:
                 admission.end(call)
-
-    def _call(self, call: C, function: Callable[[Any], Any], argument: Any) -> Any:
-        call.interruptible = True
-        try:
-            return function(argument)
-        finally:
-            with self._interrupting:
-                call.interruptible = False
-                if call.interrupted:
-                    # Not raised yet, it would hit whatever this thread does next.
-                    _set_async_exception(call.thread_id, None)
-
-    def _raise_overdue(self, signum: int, frame: FrameType | None) -> None:
-        call = self._current
-        if call is not None and call.interruptible and call.overdue_at <= time.monotonic():
-            raise OverdueError
 
 
 class AsyncScoringThread(Generic[C]):

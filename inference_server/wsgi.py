@@ -8,7 +8,8 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from _thread import allocate_lock
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -16,8 +17,10 @@ from typing import Any
 from inference_server.application import Application
 from inference_server.config_file import load_settings
 from inference_server.errors import STUCK, BodyTooLargeError, RequestError
-from inference_server.replies import Reply, message_reply
+from inference_server.performer import ScoringCall
+from inference_server.replies import INTERNAL_ERROR, Reply, message_reply
 from inference_server.scoreboard import Scoreboard
+from inference_server.script_thread import ScriptThread
 from inference_server.transaction import ClientGoneError
 
 log = logging.getLogger("azmlinfsrv")
@@ -29,43 +32,34 @@ PENDING_CHUNKS = 16
 
 
 class WsgiServer:
-    """Answers WSGI calls; `run()` is called on scoring threads of its own.
+    """Answers WSGI calls.
 
     Args:
-        application: The server of this process, not loaded yet.
+        application: The server of this process.
     """
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._failure: BaseException | None = None
-        self._loaded = threading.Event()
-        threading.Thread(target=self._serve, name="scoring-0", daemon=True).start()
-        self._loaded.wait()
-        if self._failure is not None:
-            raise self._failure
 
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterator[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; blocks until the answer starts."""
         try:
             body = read_body(environ, self._application.settings.max_body_size)
         except RequestError as error:
             reply = message_reply(error.status, error.message)
             start_response(reply.status, reply.headers)
-            return iter([reply.body])
+            return [reply.body]
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
         exchange = WaitingExchange()
-        self._application.begin(environ, body, exchange)
-        return exchange.relay(start_response, environ["REQUEST_METHOD"])
-
-    def _serve(self) -> None:
         try:
-            self._application.load()
-        except Exception as error:  # noqa: BLE001 - raised again on the thread that waits
-            self._failure = error
-            self._loaded.set()
-            return
-        self._application.serve(on_ready=self._loaded.set)
+            self._application.begin(environ, body, exchange)
+            return exchange.relay(start_response, environ["REQUEST_METHOD"])
+        except Exception:
+            log.exception("A request was given up because of an internal error")
+            reply = message_reply(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL_ERROR)
+            start_response(reply.status, reply.headers)
+            return [reply.body]
 
 
 def read_body(environ: dict[str, Any], limit: int) -> bytes:
@@ -92,21 +86,71 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
 class WaitingExchange:
     """The way back to a thread that waits for it."""
 
+    __slots__ = ("_answered", "_reply", "_stream", "_work")
+
     def __init__(self) -> None:
-        self._items: queue.Queue[Reply | bytes | None] = queue.Queue(PENDING_CHUNKS)
-        self._gone = threading.Event()
-        self._complete = False
+        self._answered = allocate_lock()
+        self._answered.acquire()
+        self._reply: Reply | None = None
+        self._stream: PendingStream | None = None
+        self._work: Callable[[], None] | None = None
+
+    def take_over(self, work: Callable[[], None]) -> None:
+        """Let the thread that waits produce its answer itself."""
+        self._work = work
+        self._answered.release()
 
     def send(self, reply: Reply) -> None:
         """Hand a whole answer over."""
-        self._items.put(reply)
+        self._reply = reply
+        self._answered.release()
 
     def start(self, reply: Reply) -> None:
         """Hand status and headers of a stream over."""
-        self._items.put(reply)
+        self._stream = PendingStream()
+        self.send(reply)
 
     def write(self, chunk: bytes) -> None:
         """Hand a chunk over, waiting while the client is slow.
+
+        Raises:
+            ClientGoneError: The engine has closed the answer.
+        """
+        if self._stream is not None:
+            self._stream.write(chunk)
+
+    def finish(self, *, complete: bool) -> None:
+        """End a stream; without one, there is no answer at all."""
+        if self._stream is not None:
+            self._stream.finish(complete=complete)
+        else:
+            self._answered.release()
+
+    def relay(self, start_response: StartResponse, method: str) -> Iterable[bytes]:
+        """The WSGI side: waits for the answer, then gives its body."""
+        self._answered.acquire()
+        if self._work is not None:
+            self._work()
+            self._answered.acquire()
+        reply = self._reply
+        if reply is None:
+            raise ClientGoneError("the answer was ended before it started")
+        start_response(reply.status, reply.headers)
+        if self._stream is not None:
+            return self._stream
+        return [reply.body] if method != "HEAD" else []
+
+
+class PendingStream:
+    """Chunks between the thread that makes them and the engine that sends them."""
+
+    def __init__(self) -> None:
+        self._items: queue.Queue[bytes] = queue.Queue(PENDING_CHUNKS)
+        self._gone = threading.Event()
+        self._complete = False
+
+    def write(self, chunk: bytes) -> None:
+        """Add a chunk, waiting while there are too many.
 
         Raises:
             ClientGoneError: The engine has closed the answer.
@@ -118,29 +162,33 @@ class WaitingExchange:
         raise ClientGoneError("the engine closed the answer")
 
     def finish(self, *, complete: bool) -> None:
-        """End a stream."""
+        """There are no more chunks."""
         self._complete = complete
-        if not self._gone.is_set():
-            self._items.put(None)
+        with suppress(ClientGoneError):
+            self.write(b"")
 
-    def relay(self, start_response: StartResponse, method: str) -> Iterator[bytes]:
-        """The WSGI side: waits for the answer, then gives its body."""
-        reply = self._items.get()
-        if not isinstance(reply, Reply):
-            raise ClientGoneError("the answer was ended before it started")
-        start_response(reply.status, reply.headers)
-        if reply.stream is None:
-            return iter([reply.body] if method != "HEAD" else [])
-        return self._chunks()
+    def __iter__(self) -> Iterator[bytes]:
+        return self
 
-    def _chunks(self) -> Iterator[bytes]:
-        try:
-            while isinstance(item := self._items.get(), bytes):
-                yield item
-            if not self._complete:
-                raise ClientGoneError("the stream broke off")
-        finally:
-            self._gone.set()
+    def __next__(self) -> bytes:
+        item = self._items.get()
+        if item:
+            return item
+        self._gone.set()
+        if not self._complete:
+            raise ClientGoneError("the stream broke off")
+        raise StopIteration
+
+    def close(self) -> None:
+        """The engine sends no more."""
+        self._gone.set()
+
+
+def hand_over(call: ScoringCall, work: Callable[[], None]) -> None:
+    """Have a call performed on the thread that brought it."""
+    exchange = call.transaction.exchange
+    if isinstance(exchange, WaitingExchange):
+        exchange.take_over(work)
 
 
 def create_wsgi_server() -> WsgiServer:
@@ -152,7 +200,10 @@ def create_wsgi_server() -> WsgiServer:
     """
     settings = load_settings(os.environ)
     scoreboard = Scoreboard()
-    return WsgiServer(Application(settings, scoreboard, scoreboard.take_row(), give_up=leave))
+    row = scoreboard.take_row()
+    application = Application(settings, scoreboard, row, leave, hand_over)
+    ScriptThread(application).wait_until_loaded()
+    return WsgiServer(application)
 
 
 def leave() -> None:

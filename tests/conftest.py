@@ -26,7 +26,15 @@ _SERVER_VARIABLES = {
     "TRANSPORT_PROTOCOL",
     "WORKSPACE_NAME",
 }
-_KEPT = {"AZML_SERVER_UNDER_TEST"}
+_KEPT = {"AZML_SERVER_UNDER_TEST", "AZML_ENGINE"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `AZML_ENGINE=granian`, leave out what only the gunicorn engine can do."""
+    if os.environ.get("AZML_ENGINE", "gunicorn") != "gunicorn":
+        left_out = [item for item in items if item.get_closest_marker("gunicorn_only")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 class StartServer(Protocol):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import pytest
 
+from tests.responses import Response
 from tests.servers import ServerProcess, server_python
 
 T = TypeVar("T")
@@ -45,6 +47,12 @@ def expected_of(*, reference: T, ours: T) -> T:
 def is_reference() -> bool:
     """Tell whether the command under test belongs to the server this project succeeds."""
     return not _imports_in_server("azml") and not _imports_in_server("inference_server")
+
+
+def status_line(response: Response) -> tuple[int, str]:
+    """Status and reason phrase; Granian sends phrases of its own, in mixed case."""
+    is_granian = os.environ.get("AZML_ENGINE") == "granian"
+    return response.status, response.reason.upper() if is_granian else response.reason
 
 
 def requires(*modules: str) -> None:

@@ -13,6 +13,7 @@ from tests.contract.support import (
     SCRIPT_FAILED,
     expected_of,
     shared_server,
+    status_line,
 )
 from tests.responses import Response
 from tests.servers import SCORING_SCRIPTS, ServerProcess, poll
@@ -23,7 +24,7 @@ server = shared_server("run_raises.py")
 def test_an_exception_is_a_500_that_says_the_script_failed(server: ServerProcess) -> None:
     response = server.score("the data is bad")
 
-    assert (response.status, response.reason) == (500, "INTERNAL SERVER ERROR")
+    assert status_line(response) == (500, "INTERNAL SERVER ERROR")
     assert response.headers["Content-Type"] == "application/json"
     assert response.json()["message"] == SCRIPT_FAILED
     assert response.headers.get_all("x-ms-run-function-failed") == ["True"]

@@ -116,6 +116,7 @@ def test_sighup_loads_the_script_again(start_server: StartServer, tmp_path: Path
     poll(lambda: (a := answer_of(server)) and a.json() == "new code", timeout=20)
 
 
+@pytest.mark.gunicorn_only
 def test_health_has_a_port_of_its_own_on_request(start_server: StartServer) -> None:
     health_port = free_port()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import StartServer
-from tests.contract.support import requires_here, shared_server
+from tests.contract.support import requires_here, shared_server, status_line
 from tests.servers import ServerProcess
 
 server = shared_server("returns_named_value.py")
@@ -32,7 +32,7 @@ server = shared_server("returns_named_value.py")
 def test_a_value_is_answered_as_json(server: ServerProcess, name: str, body: bytes) -> None:
     response = server.score(name)
 
-    assert (response.status, response.reason) == (200, "OK")
+    assert status_line(response) == (200, "OK")
     assert response.body == body
     assert response.headers.get_all("Content-Type") == ["application/json"]
     assert response.headers.get_all("Content-Length") == [str(len(body))]

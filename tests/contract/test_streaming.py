@@ -72,6 +72,7 @@ def test_a_chunk_is_sent_before_the_next_is_made(start_server: StartServer, tmp_
     assert rest == b"6\r\nsecond\r\n0\r\n\r\n"
 
 
+@pytest.mark.gunicorn_only
 def test_a_stream_that_breaks_has_no_end(breaking: ServerProcess) -> None:
     body = breaking.raw(post()).partition(b"\r\n\r\n")[2]
 

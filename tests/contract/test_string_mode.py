@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.contract.support import LOG_PREFIX, expected_of, shared_server
+from tests.contract.support import LOG_PREFIX, expected_of, shared_server, status_line
 from tests.responses import parse_response
 from tests.servers import ServerProcess
 
@@ -54,7 +54,7 @@ def test_a_successful_answer_has_the_scoring_headers(server: ServerProcess) -> N
 def test_a_body_that_is_not_utf_8_is_refused(server: ServerProcess) -> None:
     response = server.score(b"\xff")
 
-    assert (response.status, response.reason) == (400, "BAD REQUEST")
+    assert status_line(response) == (400, "BAD REQUEST")
     assert response.json()["message"] == (
         "Input cannot be decoded as UTF-8: 'utf-8' codec can't decode byte 0xff in position 0: "
         "invalid start byte"

@@ -524,11 +524,11 @@ def test_a_port_that_is_taken_ends_with_1(
     assert served == []
 
 
-def test_on_windows_the_command_says_that_it_cannot_serve(
+def test_on_windows_gunicorn_is_refused(
     served: list[Settings], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(sys, "platform", "win32")
 
-    assert run("--entry_script", "score.py") == 1
+    assert run("--entry_script", "score.py", "--engine", "gunicorn") == 3
 
-    assert "There is no engine for Windows in this version" in capsys.readouterr().out
+    assert "AZML_ENGINE: gunicorn does not run on Windows" in capsys.readouterr().out

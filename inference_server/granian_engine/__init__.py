@@ -1,0 +1,1 @@
+"""The HTTP engine on Granian: the same WSGI application behind a server written in Rust."""
