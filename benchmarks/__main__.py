@@ -1,112 +1,129 @@
-"""`python -m benchmarks`: measure, print the table, and keep the results."""
+"""`python -m benchmarks`: measure, print the page, and keep the results."""
 
 from __future__ import annotations
 
-import argparse
 import datetime
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from benchmarks.errors import BenchmarkError, MeasureError
-from benchmarks.figures import Sample
-from benchmarks.load import Client, choose_client
+from benchmarks.closed_loop import choose_client
+from benchmarks.environments import MODEL, Installed, install, train
+from benchmarks.errors import BenchmarkError, InstallError, MeasureError
 from benchmarks.machine import Cores, describe_machine, load_average, pinned
-from benchmarks.report import Circumstances, Columns, Results
-from benchmarks.servers import FOLDER, OURS, REFERENCE, SERVERS, Installed, install
-from benchmarks.workloads import WORKLOADS, Bench, FirstAnswer, Help, Trial, plan
-
-RESULTS = FOLDER / ".results"
+from benchmarks.options import Options, parse
+from benchmarks.publishing import keep, publish, read
+from benchmarks.report import page
+from benchmarks.results import Circumstances, Results
+from benchmarks.rounds import carry_out, plan
+from benchmarks.running import RunningServer
+from benchmarks.servers import Kind
+from benchmarks.workloads import FIGURES, Bench
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks; 0 when there are results, 1 when something stood in the way."""
-    options = _parser().parse_args(arguments)
+    options = parse(arguments)
     try:
-        results = run(options)
+        if options.from_results is not None:
+            results = read(options.from_results)
+        else:
+            results = measure(options)
+            keep(results)
+        written = publish(results) if options.publish else []
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    page = results.as_markdown()
-    print(page)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / ".gitignore").write_text("*\n")
-    (RESULTS / "latest.json").write_text(results.as_json())
-    if options.output is not None:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(page)
+    print(page(results))
+    for path in written:
+        _say(f"Wrote {path}")
     return 0
 
 
-def run(options: argparse.Namespace) -> Results:
+def measure(options: Options) -> Results:
     """Install, measure and collect.
 
     Raises:
         BenchmarkError: There will be no results.
     """
     load_before = load_average()
-    client, cores = choose_client(), Cores.of_this_machine()
-    workloads = [w for w in WORKLOADS if not options.only or w.name in options.only]
-    folders = {name: getattr(options, name) or _installed(name) for name in ("ours", "reference")}
-    servers = {s.name: Installed(s, folders[s.venv].absolute() / "bin") for s in SERVERS}
-    versions = {name: installed.versions() for name, installed in servers.items()}
-    bench = Bench(client, cores, options.seconds)
-    trials = plan(workloads, SERVERS, options.repeats, options.seed)
+    client, cores, profile = choose_client(), Cores.of_this_machine(), options.profile
+    installed = _installed(options)
+    servers = [server for server in options.servers if server.name in installed]
+    versions = {server.name: installed[server.name].versions() for server in servers}
+    bench = Bench(
+        client, cores, profile.seconds, profile.warm_up_s, profile.overload_s, options.seed
+    )
+    trials = plan(options.workloads, servers, profile.repeats, options.seed)
     with pinned(cores.client):
-        _warm_up(servers.values(), bench)
-        samples = _measure(trials, servers, bench)
+        _warm_up(installed, cores)
+        findings = carry_out(trials, installed, bench, _say)
     return Results(
         Circumstances(
             date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-            command=_command(options),
+            command=options.words,
             machine=describe_machine(),
             client=client.name,
-            cores=_cores_sentence(cores, client),
-            load_before=load_before,
-            load_after=load_average(),
-            rounds=options.repeats,
-            seconds=bench.seconds,
-            warm_up_s=bench.warm_up_s,
+            cores=_cores_sentence(cores),
+            load_before=round(load_before, 2),
+            load_after=round(load_average(), 2),
+            rounds=profile.repeats,
+            seconds=profile.seconds,
+            warm_up_s=profile.warm_up_s,
+            overload_s=profile.overload_s,
             seed=options.seed,
-            versions=versions,
         ),
-        [figure for workload in workloads for figure in workload.figures],
-        Columns({s.name: s.title for s in SERVERS}, OURS.name, REFERENCE.name),
-        samples,
+        versions,
+        findings.in_order(list(FIGURES), [server.name for server in servers]),
+        list(findings.failures.values()),
     )
 
 
-def _warm_up(servers: Iterable[Installed], bench: Bench) -> None:
-    """Start everything once, so that no sample pays for reading files from disk."""
-    for installed in servers:
-        for workload in (FirstAnswer(), Help()):
-            if workload.suits(installed.server):
-                workload.measure(installed, bench)
-
-
-def _measure(trials: Sequence[Trial], servers: dict[str, Installed], bench: Bench) -> list[Sample]:
-    samples: list[Sample] = []
-    for number, trial in enumerate(trials, 1):
-        name = trial.server.name
-        _say(f"[{number}/{len(trials)}] round {trial.round}: {trial.workload.name} of {name}")
+def _installed(options: Options) -> dict[str, Installed]:
+    """Servers that can be started; one that cannot be installed is left out with a word."""
+    folders: dict[str, Path] = dict(options.venvs)
+    broken: set[str] = set()
+    for server in options.servers:
+        name = server.environment
+        if name in folders or name in broken:
+            continue
+        _say(f"Installing `{name}`")
         try:
-            values = trial.workload.measure(servers[name], bench)
+            folders[name] = install(name)
+        except InstallError as error:
+            _say(f"  left out: {error}")
+            broken.add(name)
+    if not folders:
+        raise InstallError("no server under test could be installed")
+    if not MODEL.exists():
+        MODEL.parent.mkdir(exist_ok=True)
+        train(next(iter(folders.values())))
+    return {
+        server.name: Installed(server, folders[server.environment] / "bin")
+        for server in options.servers
+        if server.environment in folders
+    }
+
+
+def _warm_up(installed: dict[str, Installed], cores: Cores) -> None:
+    """Start everything once, so that no sample pays for reading files from disk."""
+    for name, server in installed.items():
+        _say(f"Starting {name} once")
+        try:
+            with RunningServer(server, Kind.NO_OP, cores.server) as running:
+                running.wait_for_answer()
+                running.kill()
         except MeasureError as error:
-            raise MeasureError(f"{trial.workload.name} of {trial.server.title}: {error}") from error
-        samples += [Sample(figure, name, trial.round, value) for figure, value in values.items()]
-    return samples
-
-
-def _installed(venv: str) -> Path:
-    _say(f"Installing `{venv}`")
-    return install(venv)
+            _say(f"  {error}")
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _cores_sentence(cores: Cores, client: Client) -> str:
+def _cores_sentence(cores: Cores) -> str:
     if cores.server is None:
         return "Processes cannot be pinned to cores here: server and client shared all of them."
     if cores.server == cores.client:
@@ -114,41 +131,11 @@ def _cores_sentence(cores: Cores, client: Client) -> str:
     return f"Server pinned to core {cores.server}, client to core {cores.client}."
 
 
-def _command(options: argparse.Namespace) -> str:
-    """The command that was given, without the places of this machine."""
-    words = ["python -m benchmarks", f"--repeats {options.repeats}", f"--seconds {options.seconds}"]
-    words += [f"--only {name}" for name in options.only]
-    if options.output is not None:
-        shown = options.output.name if options.output.is_absolute() else options.output
-        words.append(f"--output {shown}")
-    return " ".join(words)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description="Measure this server beside others and print the table.",
-        epilog="Every sample also goes to benchmarks/.results/latest.json.",
-    )
-    add = parser.add_argument
-    add("--repeats", type=_positive, default=5, metavar="N", help="rounds; default 5")
-    add("--seconds", type=_positive, default=10, metavar="S", help="of measured load; default 10")
-    names = [workload.name for workload in WORKLOADS]
-    add("--only", action="append", default=[], choices=names, metavar="NAME",
-        help=f"a workload, instead of all; may be repeated: {', '.join(names)}")  # fmt: skip
-    add("--output", type=Path, metavar="FILE", help="write the page there too")
-    add("--seed", type=int, default=1, metavar="N", help="of the shuffled order; default 1")
-    add("--ours", type=Path, metavar="VENV", help="an environment that has this server installed")
-    add("--reference", type=Path, metavar="VENV", help="one that has the reference installed")
-    return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, not {text}")
-    return number
+def _leave(number: int, frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does, so that no server is left behind.
+    signal.signal(signal.SIGTERM, _leave)
     sys.exit(main())

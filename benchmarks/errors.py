@@ -2,6 +2,7 @@
 
 BenchmarkError
 ├── InstallError   a server under test could not be installed
+├── ResultsError   a file does not hold results, or they cannot be shown
 └── MeasureError   a server did not do what its workload needs, so there is no figure
 """
 
@@ -14,6 +15,10 @@ class BenchmarkError(Exception):
 
 class InstallError(BenchmarkError):
     """A server under test could not be installed."""
+
+
+class ResultsError(BenchmarkError):
+    """A file does not hold results, or they cannot be shown."""
 
 
 class MeasureError(BenchmarkError):

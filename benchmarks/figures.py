@@ -3,73 +3,64 @@
 from __future__ import annotations
 
 import enum
+import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 WIDE = 0.3
 """Spread, relative to the median, from which a figure says more about the machine."""
 
 
-class Verdict(enum.Enum):
-    """Whether a target was reached."""
+class Better(enum.Enum):
+    """Which way a figure improves."""
 
-    MET = "met"
-    MISSED = "**missed**"
+    MORE = "more"
+    LESS = "less"
 
+    def wins(self, one: float, other: float) -> bool:
+        """Whether one value is better than the other."""
+        return one > other if self is Better.MORE else one < other
 
-@dataclass(frozen=True)
-class Target:
-    """A bound for our figure, as a multiple of the reference's.
+    def best(self, values: Iterable[float]) -> float:
+        """The best of some values.
 
-    Attributes:
-        bound: The multiple.
-        at_least: Whether more is better.
-    """
-
-    bound: float
-    at_least: bool
-
-    def verdict(self, ratio: float) -> Verdict:
-        """Judge a ratio of ours to the reference."""
-        reached = ratio >= self.bound if self.at_least else ratio <= self.bound
-        return Verdict.MET if reached else Verdict.MISSED
-
-    def __str__(self) -> str:
-        return f"{'≥' if self.at_least else '≤'} {self.bound:g} x"
+        Raises:
+            ValueError: There are none.
+        """
+        return max(values) if self is Better.MORE else min(values)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table.
+    """One line of a table.
 
     Attributes:
-        name: Key in the JSON results.
+        name: Key in the results; unique.
         title: First column of the table.
         unit: Written behind the title.
-        how: How it is measured, one sentence.
-        target: What the project promises, if it promises anything.
+        how: How it is measured, a part of a sentence; empty where another figure's says it.
+        better: Which way it improves.
         digits: Decimals shown.
-        topic: What is explained once for several figures; the title unless they share one.
+        in_chart: Whether the workload's chart has a panel for it.
     """
 
     name: str
     title: str
     unit: str
-    how: str
-    target: Target | None = None
+    how: str = ""
+    better: Better = Better.MORE
     digits: int = 0
-    topic: str = ""
+    in_chart: bool = False
 
+    @property
+    def label(self) -> str:
+        """Title and unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
 
-@dataclass(frozen=True)
-class Sample:
-    """One measured value of one server in one round."""
-
-    figure: str
-    server: str
-    round: int
-    value: float
+    def text(self, value: float) -> str:
+        """A value as it is printed."""
+        return f"{value:,.{self.digits}f}"
 
 
 @dataclass(frozen=True)
@@ -97,18 +88,22 @@ class Summary:
         """The samples differ so much that the machine cannot have been quiet."""
         return self.high - self.low > WIDE * self.median
 
-    def ratio_to(self, other: Summary) -> float:
-        """How many times the other median this one is.
-
-        Raises:
-            ZeroDivisionError: The other median is 0.
-        """
-        return self.median / other.median
+    def overlaps(self, other: Summary) -> bool:
+        """Whether the two ranges have values in common."""
+        return self.low <= other.high and other.low <= self.high
 
 
-def summarise(samples: Iterable[Sample]) -> dict[tuple[str, str], Summary]:
-    """Summaries by figure and server, in order of first appearance."""
-    values: dict[tuple[str, str], list[float]] = {}
-    for sample in samples:
-        values.setdefault((sample.figure, sample.server), []).append(sample.value)
-    return {key: Summary.of(group) for key, group in values.items()}
+Summaries = Mapping[tuple[str, str], Summary]
+"""Summaries by figure and server."""
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest value that so many percent of the values do not exceed.
+
+    Raises:
+        ValueError: There are no values.
+    """
+    if not values:
+        raise ValueError("there are no values to take a percentile of")
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]

@@ -98,6 +98,21 @@ def memory_of(pids: Iterable[int]) -> Memory:
     return Memory(rss, pss)
 
 
+def descendants(pid: int) -> list[int]:
+    """A process and all living ones that come of it, sessions of their own included."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # Field 2, the command's name, may hold blanks; behind it come fields 3 and on.
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            if fields[0] != "Z":
+                children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found
+
+
 def processor_seconds(pids: Iterable[int]) -> float:
     """Processor time, user and system, that some processes have used; proc_pid_stat(5).
 

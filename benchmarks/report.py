@@ -1,203 +1,158 @@
-"""Results as JSON and as a Markdown page."""
+"""The page for people: a pure function of results."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 
-from benchmarks.figures import WIDE, Figure, Sample, Summary, summarise
+from benchmarks.figures import WIDE, Figure, Summaries, Summary
+from benchmarks.losses import losses, losses_table
+from benchmarks.results import Failure, Results
+from benchmarks.servers import SERVERS, Server
+from benchmarks.targets import judge_all, targets_table
+from benchmarks.workloads import FIGURES, WORKLOADS, Workload
 
+CHARTS = "benchmarks"
+"""Folder of the charts, beside the page."""
 
-@dataclass(frozen=True)
-class Circumstances:
-    """Under what conditions a run was made.
-
-    Attributes:
-        date: Day of the run.
-        command: How to repeat it.
-        machine: Processor, cores, memory, kernel.
-        client: What made the load.
-        cores: Where server and client ran, as a sentence.
-        load_before: Load average of the last minute before the run.
-        load_after: The same at its end, the run's own load included.
-        rounds: Samples of most figures.
-        seconds: Length of one measurement under load.
-        warm_up_s: Length of the load before it.
-        seed: Of the shuffled order.
-        versions: By server, then by distribution.
-    """
-
-    date: str
-    command: str
-    machine: str
-    client: str
-    cores: str
-    load_before: float
-    load_after: float
-    rounds: int
-    seconds: int
-    warm_up_s: int
-    seed: int
-    versions: Mapping[str, Mapping[str, str]]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Whose figures the table shows.
-
-    Attributes:
-        titles: Head of the column by server, in order.
-        ours: The server that is judged.
-        reference: The one it is judged by.
-    """
-
-    titles: Mapping[str, str]
-    ours: str
-    reference: str
-
-
-@dataclass(frozen=True)
-class Results:
-    """Everything a run has found out."""
-
-    circumstances: Circumstances
-    figures: Sequence[Figure]
-    columns: Columns
-    samples: Sequence[Sample]
-
-    def as_json(self) -> str:
-        """The results with every sample, for programs."""
-        summaries = [
-            {"figure": figure, "server": server, **asdict(summary)}
-            for (figure, server), summary in summarise(self.samples).items()
-        ]
-        document = {
-            "circumstances": asdict(self.circumstances),
-            "summaries": summaries,
-            "samples": [asdict(sample) for sample in self.samples],
-        }
-        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-
-    def as_markdown(self) -> str:
-        """The page for people."""
-        return "\n".join([
-            "# Benchmarks",
-            "",
-            f"Written by `{self.circumstances.command}` on {self.circumstances.date}; "
-            "run it again rather than editing this page.",
-            "",
-            *table(self.figures, self.columns, self.samples),
-            "",
-            "Median, and range in parentheses; ratio is the first column's median to the second's.",
-            "",
-            *_conditions(self.circumstances, self.columns),
-            "",
-            "## What was measured",
-            "",
-            *_explanations(self.figures),
-            "",
-            "## How to read it",
-            "",
-            *[f"- {note}" for note in [*_NOTES, *noise_notes(self)]],
-            "",
-        ])  # fmt: skip
-
-
-_NOTES = (
-    "Every server runs with its defaults and one worker process.\n"
-    "  The reference's worker closes each connection behind its answer, so its client connects "
-    "anew for each request; the other two keep connections alive.\n"
-    '  How much of the difference that makes, the lines "closed behind each answer" show: there '
-    "every client asks for a new connection each time.",
-    "Every client sends the same header again and again, as most that keep a connection do; our "
-    "server parses it once per connection.",
-    "azml and the reference log two lines for every request, to files; raw gunicorn logs none.",
-    "`run()` does nothing here: the figures say what the server adds to a request.\n"
-    "  Next to a model that takes 10 ms for its answer, what any of the three adds is small.",
-    "Raw gunicorn is a WSGI application of a few lines with the same answer, under gunicorn's "
-    "`gthread` worker with 16 threads: no scoring script, ids, queue, deadline or log.\n"
-    "  It is there for orientation.",
-    "PSS divides pages that the worker shares with its master; RSS counts them in both.\n"
-    "  A server that imports before it forks therefore looks better in PSS, rightly so.",
+NOTES = (
+    "Medians, with the range of the samples in parentheses where there is more than one.",
+    "Every server runs with one worker process and its documented defaults; P1 also has a tuned "
+    "profile.\n"
+    "  What that means for each is in the list of servers above.",
+    "The reference closes each connection behind its answer, so its client connects anew for each "
+    "request; the others keep connections alive.\n"
+    '  How much of the difference that makes, the lines "closed behind each answer" show.',
+    "Our server and the reference log lines for every request, to files; uvicorn and BentoML log "
+    "one, raw gunicorn and raw Granian none.",
     "Absolute figures are this machine's; ratios carry over better, since all samples of a round "
-    "are taken within minutes of each other.",
+    "are taken within minutes of each other, in shuffled order.",
+    "Each server's answer is checked before it is measured and, under closed-loop load, after it; "
+    "a wrong one voids the sample.",
+    "D4, the rebuild of an image, is left out: there are no images of ours to build yet.",
 )
 
 
-def table(figures: Sequence[Figure], columns: Columns, samples: Sequence[Sample]) -> list[str]:
-    """The lines of a Markdown table; figures without samples are left out."""
-    summaries = summarise(samples)
-    shown = [f for f in figures if any((f.name, server) in summaries for server in columns.titles)]
-    rows = [
-        ["", *columns.titles.values(), "ratio", "target", ""],
-        ["---", *["---:"] * (len(columns.titles) + 2), "---"],
+def page(results: Results) -> str:
+    """All of it, as Markdown."""
+    made = results.circumstances
+    parts = [
+        "# Benchmarks",
+        "",
+        f"Written by `{made.command}` on {made.date}; run it again rather than editing this page.",
+        "",
+        "## Targets",
+        "",
+        *targets_table(judge_all(results.summaries)),
+        "",
+        "Ratios of medians within this run.",
+        "",
+        *[line for workload in WORKLOADS for line in _part(workload, results)],
+        "## Where we lose",
+        "",
+        "Every line in which a peer or the reference has a better median than one of our engines; "
+        "the floors, which do less, are left out.",
+        "",
+        *losses_table(losses(list(FIGURES.values()), SERVERS, results.summaries)),
+        "",
+        *_failures(results.failures),
+        "## Servers",
+        "",
+        *_servers(results),
+        "",
+        "## How it was measured",
+        "",
+        *_conditions(results),
+        "",
+        "## How to read it",
+        "",
+        *[f"- {note}" for note in [*NOTES, *noise_notes(results)]],
+        "",
     ]
-    for figure in shown:
-        cells = [
-            _cell(summaries.get((figure.name, server)), figure.digits) for server in columns.titles
-        ]
-        ours = summaries.get((figure.name, columns.ours))
-        reference = summaries.get((figure.name, columns.reference))
-        rows.append([f"{figure.title} ({figure.unit})", *cells, *_judged(figure, ours, reference)])
+    return "\n".join(parts)
+
+
+def _part(workload: Workload, results: Results) -> list[str]:
+    figures = [f for f in workload.figures if f.name in results.samples]
+    if not figures:
+        return []
+    lines = [f"## {workload.title}", "", workload.about, ""]
+    if any(figure.in_chart for figure in figures):
+        lines += [f"![{workload.title}]({CHARTS}/{workload.name}.png)", ""]
+    return [*lines, *table(figures, SERVERS, results.summaries), "", *_explanations(figures)]
+
+
+def table(figures: Sequence[Figure], servers: Sequence[Server], summaries: Summaries) -> list[str]:
+    """Lines of a Markdown table: a row for each figure, a column for each server that has one."""
+    shown = [s for s in servers if any((f.name, s.name) in summaries for f in figures)]
+    rows = [["", *(s.title for s in shown)], ["---", *["---:"] * len(shown)]]
+    for figure in figures:
+        cells = [cell(figure, summaries.get((figure.name, server.name))) for server in shown]
+        rows.append([figure.label, *cells])
     return ["| " + " | ".join(row) + " |" for row in rows]
 
 
-def _cell(summary: Summary | None, digits: int) -> str:
+def cell(figure: Figure, summary: Summary | None) -> str:
+    """Median and range, as they stand in a table."""
     if summary is None:
         return "-"
-    median, low, high = (
-        f"{value:,.{digits}f}" for value in (summary.median, summary.low, summary.high)
+    if summary.count == 1:
+        return figure.text(summary.median)
+    return (
+        f"{figure.text(summary.median)} ({figure.text(summary.low)} to {figure.text(summary.high)})"
     )
-    return f"{median} ({low} to {high})"
 
 
-def _judged(figure: Figure, ours: Summary | None, reference: Summary | None) -> list[str]:
-    target = str(figure.target) if figure.target else ""
-    if ours is None or reference is None or not reference.median:
-        return ["-", target, ""]
-    ratio = ours.ratio_to(reference)
-    verdict = figure.target.verdict(ratio).value if figure.target else ""
-    return [f"{ratio:.2f} x", target, verdict]
+def _explanations(figures: Sequence[Figure]) -> list[str]:
+    lines = [f"- {figure.title}: {figure.how}." for figure in figures if figure.how]
+    return [*lines, ""] if lines else []
+
+
+def _failures(failures: Sequence[Failure]) -> list[str]:
+    if not failures:
+        return []
+    titles = {server.name: server.title for server in SERVERS}
+    lines = [
+        f"- {f.workload} ({f.kind}) of {titles[f.server]}: {f.reason}"
+        + (f" ({f.times} times)" if f.times > 1 else "")
+        for f in failures
+    ]
+    return ["## What gave no figure", "", *lines, ""]
+
+
+def _servers(results: Results) -> list[str]:
+    return [
+        f"- {server.title}: {server.note}\n"
+        f"  {', '.join(f'{k} {v}' for k, v in results.versions[server.name].items())}."
+        for server in SERVERS
+        if server.name in results.versions
+    ]
+
+
+def _conditions(results: Results) -> list[str]:
+    made = results.circumstances
+    return [
+        f"- Machine: {made.machine}; load average {made.load_before:.2f} before the run, "
+        f"{made.load_after:.2f} at its end, its own load included.",
+        f"- {made.cores}",
+        f"- Closed loop: {made.client}, {made.seconds} s per measurement behind {made.warm_up_s} s "
+        "of warm-up.",
+        f"- Open loop: a client of Python's standard library; {made.overload_s} s of overload.",
+        f"- Rounds: {made.rounds}, fewer for P3 to P5 and D1 to D5, each in shuffled order (seed "
+        f"{made.seed}); a fresh server process for every sample.",
+    ]
 
 
 def noise_notes(results: Results) -> list[str]:
     """What there is to say of figures whose range is too wide to be trusted."""
-    summaries = summarise(results.samples)
+    titles = {server.name: server.title for server in SERVERS}
     unsteady = [
-        f"{figure.title} ({title})"
-        for figure in results.figures
-        for server, title in results.columns.titles.items()
-        if (figure.name, server) in summaries and summaries[figure.name, server].is_wide
+        f"{figure.partition('-')[0]}: {FIGURES[figure].title} ({titles[server]})"
+        for (figure, server), summary in results.summaries.items()
+        if summary.is_wide
     ]
     if not unsteady:
         return []
     return [
         f"Samples lay more than {WIDE:.0%} of their median apart for these: the machine was busy "
         f"with something else, or the figure is unsteady.\n  {'; '.join(unsteady)}."
-    ]
-
-
-def _explanations(figures: Sequence[Figure]) -> list[str]:
-    """How figures are measured; those with a common topic share a line."""
-    explanations = {figure.topic or figure.title: figure.how for figure in figures}
-    return [f"- {topic}: {how}." for topic, how in explanations.items()]
-
-
-def _conditions(made: Circumstances, columns: Columns) -> list[str]:
-    versions = [
-        f"  - {title}: " + ", ".join(f"{k} {v}" for k, v in made.versions[server].items())
-        for server, title in columns.titles.items()
-        if server in made.versions
-    ]
-    return [
-        f"- Machine: {made.machine}; load average {made.load_before:.2f} before the run, "
-        f"{made.load_after:.2f} at its end, its own load included.",
-        f"- {made.cores}",
-        f"- Client: {made.client}, {made.seconds} s per measurement behind {made.warm_up_s} s of "
-        "warm-up.",
-        f"- Rounds: {made.rounds}, each in shuffled order (seed {made.seed}); "
-        "a fresh server process for every sample.",
-        "- Versions:",
-        *versions,
     ]
