@@ -18,10 +18,13 @@ from inference_server.admission import Admission, C, Call, W
 from inference_server.failures import Frame, user_frames
 from inference_server.scoring import OverdueError
 
-SWITCH_INTERVAL_S = 0.0001
+SWITCH_INTERVAL_S = 0.001
 """A thread gives the interpreter away with each system call, and gets it back from a `run()` that
-computes after so long. Refusing a request takes several system calls, so at Python's 5 ms a rush of
-requests would bring health to a standstill."""
+computes after so long: at Python's 5 ms, health would take tens of milliseconds."""
+
+RUSH_SWITCH_INTERVAL_S = 0.0001
+"""The same while requests are refused by the hundred, several system calls each. Too short for all
+times: a no-op request would cost half as much again."""
 
 _INTERRUPT = getattr(signal, "SIGUSR2", None)
 """Wakes the main thread even from a blocking system call; scripts keep SIGALRM for themselves."""
@@ -266,6 +269,6 @@ def _set_async_exception(thread_id: int, exception: type[BaseException] | None) 
     )
 
 
-def use_short_switch_interval() -> None:
+def use_short_switch_interval(*, rush: bool = False) -> None:
     """Let waiting threads have the interpreter soon: health must answer while `run()` computes."""
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    sys.setswitchinterval(RUSH_SWITCH_INTERVAL_S if rush else SWITCH_INTERVAL_S)

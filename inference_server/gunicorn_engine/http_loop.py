@@ -33,6 +33,7 @@ from inference_server.gunicorn_engine.incoming import (
 from inference_server.gunicorn_engine.listeners import Listeners
 from inference_server.replies import message_reply
 from inference_server.scoreboard import Rejection, Row
+from inference_server.scoring_threads import use_short_switch_interval
 from inference_server.settings import Settings
 
 log = logging.getLogger("gunicorn.error")
@@ -128,6 +129,7 @@ class HttpLoop:
             self._close_idle_connections,
         )
         self._next_tick = 0.0
+        self._is_rushed = False
         self._stop_at = self._stop_at_last = 0.0
         self._thread_id = 0
         self._heads = ParsedHeads(cfg)
@@ -165,7 +167,10 @@ class HttpLoop:
                 self._tick(now)
                 self._act()
             pause = min(self._next_tick, self._listeners.resume_at) - now
-            if self._application.is_overloaded:
+            if self._application.is_overloaded != self._is_rushed:
+                self._is_rushed = not self._is_rushed
+                use_short_switch_interval(rush=self._is_rushed)
+            if self._is_rushed:
                 time.sleep(GATHER_S)
             for key, events in self._selector.select(max(0.0, pause)):
                 self._handle(key, events)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from inference_server.scripting import batch
 from tasks import batch_size, on_device
+
+from inference_server.scripting import batch
 
 
 def init() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from inference_server.scripting import batch
 from tasks import load_iris
+
+from inference_server.scripting import batch
 
 model: Any = None
 
