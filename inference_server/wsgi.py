@@ -129,8 +129,10 @@ class WaitingExchange:
     def relay(self, start_response: StartResponse, method: str) -> Iterable[bytes]:
         """The WSGI side: waits for the answer, then gives its body."""
         self._answered.acquire()
-        if self._work is not None:
-            self._work()
+        while (work := self._work) is not None:
+            self._work = None
+            # It ends without an answer when calls are held back; then it is handed over again.
+            work()
             self._answered.acquire()
         reply = self._reply
         if reply is None:
