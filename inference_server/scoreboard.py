@@ -56,7 +56,9 @@ class Stage(enum.IntEnum):
 _STATE, _PID, _RUNNING, _WAITING, _READY_AT, _RESTARTS, _BEAT = range(7)
 _REJECTIONS = 8
 _HISTOGRAM = len(BUCKETS_S) + 2  # each bucket, +Inf, and the sum
+_TOTAL = _HISTOGRAM - 1
 _HISTOGRAMS = _REJECTIONS + 8
+_HISTOGRAM_OF = tuple(_HISTOGRAMS + stage * _HISTOGRAM for stage in range(len(Stage)))
 _STATUSES = _HISTOGRAMS + len(Stage) * _HISTOGRAM
 _BATCHES = _STATUSES + LAST_STATUS - FIRST_STATUS + 1
 _ROW = _BATCHES + len(BATCH_BUCKETS) + 2
@@ -151,9 +153,9 @@ class Row:
 
     def observe(self, stage: Stage, seconds: float) -> None:
         """Add a duration to a histogram."""
-        base = _HISTOGRAMS + stage * _HISTOGRAM
-        self._cells[base + bisect_left(BUCKETS_S, seconds)] += 1
-        self._cells[base + _HISTOGRAM - 1] += seconds
+        cells, base = self._cells, _HISTOGRAM_OF[stage]
+        cells[base + bisect_left(BUCKETS_S, seconds)] += 1
+        cells[base + _TOTAL] += seconds
 
     def observe_batch(self, size: int) -> None:
         """Count a call of `run()` that serves so many requests."""
@@ -173,7 +175,7 @@ class Row:
 
     def histogram(self, stage: Stage) -> Histogram:
         """The durations of a stage so far."""
-        base = _HISTOGRAMS + stage * _HISTOGRAM
+        base = _HISTOGRAM_OF[stage]
         return self._histogram(base, base + _HISTOGRAM)
 
     @property
