@@ -463,7 +463,7 @@ class HttpLoop:
         progress = connection.incoming.progress
         if progress is Progress.NOTHING:
             if waited >= self._settings.keep_alive or (self.stopping and now >= self._stop_at):
-                self._close(connection)
+                self._close_idle(connection)
             return
         limit = self._settings.body_timeout
         if progress is Progress.HEAD:
@@ -473,6 +473,13 @@ class HttpLoop:
             what = "header" if progress is Progress.HEAD else "body"
             message = f"The request's {what} did not arrive within {limit:g} seconds."
             self._refuse(connection, RequestError(HTTPStatus.REQUEST_TIMEOUT, message))
+
+    def _close_idle(self, connection: Connection) -> None:
+        """Close a connection between requests, unless one has just arrived: it would be reset."""
+        self._read(connection)
+        is_idle = connection.incoming.progress is Progress.NOTHING
+        if connection.phase is Phase.READING and is_idle:
+            self._close(connection)
 
     # --- writing and closing -----------------------------------------------------------------
 
