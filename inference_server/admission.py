@@ -139,6 +139,8 @@ class Admission(Generic[C]):
         self._mean_s = 0.1
         self._overflows = False
         self._stopped = threading.Event()
+        self._held: list[C] | None = None
+        self._drained = threading.Event()
 
     def deliver_to(self, put: Callable[[C | None], object]) -> None:
         """Hand submitted calls to this function; None means that no more will come.
@@ -169,7 +171,29 @@ class Admission(Generic[C]):
                 raise QueueFullError(self._retry_after_s(limit))
             self._queued.add(call)
             self.report(len(self._running), len(self._queued))
-            self._put(call)
+            if self._held is None:
+                self._put(call)
+            else:
+                self._held.append(call)
+
+    def hold(self, timeout_s: float | None) -> bool:
+        """Let no further call start, and wait until none runs; False when some still do.
+
+        Calls wait in the queue until `release`, which must follow.
+        """
+        with self._lock:
+            self._held = []
+            self._drained.clear()
+            if not self._running:
+                return True
+        return self._drained.wait(timeout_s)
+
+    def release(self) -> None:
+        """Let calls start again after `hold`."""
+        with self._lock:
+            held, self._held = self._held or [], None
+            for call in sorted(held, key=lambda call: call.queued_at):
+                self._put(call)
 
     def abandon(self, call: C) -> bool:
         """Take a call whose client has gone out of the queue; False when it is already running."""
@@ -204,9 +228,12 @@ class Admission(Generic[C]):
         return unanswered
 
     def begin(self, call: C) -> bool:
-        """Take a place for a call; False when it was abandoned while it waited."""
+        """Take a place for a call; False when it was abandoned, or all calls are held back."""
         with self._lock:
             if call.state is not CallState.QUEUED:
+                return False
+            if self._held is not None:
+                self._held.append(call)
                 return False
             call.state = CallState.RUNNING
             call.thread_id = threading.get_ident()
@@ -219,10 +246,16 @@ class Admission(Generic[C]):
             return True
 
     def begin_batch(self, batch: Batch[C]) -> bool:
-        """Take a place for those calls of a batch that were not abandoned; False without any."""
+        """Take a place for those calls of a batch that were not abandoned.
+
+        False without any, or while all calls are held back.
+        """
         with self._lock:
             batch.calls = [call for call in batch.calls if call.state is CallState.QUEUED]
             if not batch.calls:
+                return False
+            if self._held is not None:
+                self._held.extend(batch.calls)
                 return False
             now = time.monotonic()
             for call in batch.calls:
@@ -256,6 +289,8 @@ class Admission(Generic[C]):
             self._reported.discard(call)
             self.report(len(self._running), len(self._queued))
             self._mean_s += 0.2 * (time.monotonic() - call.started_at - self._mean_s)
+            if self._held is not None and not self._running:
+                self._drained.set()
 
     @property
     def running(self) -> int:

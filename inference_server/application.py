@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from inference_server.engine_threads import HandOver
 from inference_server.errors import QueueFullError
 from inference_server.failures import Failure, place_of
 from inference_server.health import Health, ServerState
-from inference_server.loading import LoadedScript, load
+from inference_server.loading import LoadedScript, load, load_again
 from inference_server.log_config import InitLog, load_user_logging
 from inference_server.metrics import render_metrics
 from inference_server.openapi import OpenApiDocuments
@@ -57,6 +58,10 @@ class Application:
         give_up: Ends this process; called when `run()` is stuck beyond repair.
         hand_over: Gives work back to the engine's thread that brought a call, for engines whose
             threads wait for their answers.
+
+    Attributes:
+        start_error: Why the script could not be loaded.
+        reload_error: Asked why the script as it was saved last is not the one that serves.
     """
 
     def __init__(
@@ -74,7 +79,8 @@ class Application:
         self._give_up = give_up
         self._hand_over = hand_over
         self._state = ServerState.STARTING
-        self._start_error: Failure | None = None
+        self.start_error: Failure | None = None
+        self.reload_error: Callable[[], dict[str, object] | None] = lambda: None
         self._init_log = InitLog()
         self._held: list[tuple[Transaction, bytes]] = []
         self._holding = threading.Lock()
@@ -124,13 +130,13 @@ class Application:
                 log.info("Enabling CORS for the following origins: %s", origins)
             self._loaded = load(self.settings, self._note)
         except Exception as error:
-            self._start_error, records = describe_start_failure(error, self.settings)
+            self.start_error, records = describe_start_failure(error, self.settings)
             self._state = ServerState.FAILED
             self._row.state = WorkerState.FAILED
             for record in records:
                 log.error("%s", record)
             if self._telemetry is not None:
-                self._telemetry.record_start_failure(self._start_error)
+                self._telemetry.record_start_failure(self.start_error)
                 self._telemetry.shutdown(TELEMETRY_FLUSH_S)
             raise
         finally:
@@ -201,6 +207,35 @@ class Application:
         except TelemetryUnavailable as error:
             log.warning("Application Insights telemetry is off: %s", error)
 
+    # --- changing the script while it serves -------------------------------------------------
+
+    @contextmanager
+    def quiet(self, timeout_s: float | None) -> Iterator[bool]:
+        """No call of `run()` goes on inside the block, and new ones wait for its end.
+
+        Args:
+            timeout_s: How long calls that go on may take; None for as long as they need.
+
+        Yields:
+            Whether that has been reached: False when some call takes longer.
+        """
+        try:
+            yield self._admission.hold(timeout_s)
+        finally:
+            self._admission.release()
+
+    def describe_again(self) -> None:
+        """Bind and describe `run()` as it is now, after it changed in place.
+
+        Raises:
+            StartError: The script cannot be served as it is now; nothing has changed.
+        """
+        if self._loaded is None or self._performer is None:
+            raise RuntimeError("serve() comes before describe_again()")
+        self._loaded = load_again(self._loaded, self.settings)
+        self._performer.use(self._loaded)
+        self._note(f"run() at {place_of(self._loaded.scoring.script.run)}")
+
     def stop(self) -> None:
         """Let `serve` return once everything in the queue has been answered."""
         self._row.state = WorkerState.STOPPING
@@ -249,8 +284,9 @@ class Application:
         state = self._state
         if state is ServerState.READY and running >= self._admission.places:
             state = ServerState.BUSY
-        error = self._start_error.as_json() if self._start_error else None
-        return Health(state, running, waiting, tuple(self._init_log.lines), error)
+        error = self.start_error.as_json() if self.start_error else None
+        init_log = tuple(self._init_log.lines)
+        return Health(state, running, waiting, init_log, error, self.reload_error())
 
     def metrics(self, accept: str) -> tuple[str, bytes]:
         """Content type and body of `/metrics`, over all workers."""

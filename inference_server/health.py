@@ -27,6 +27,7 @@ class Health:
         waiting: Requests in the queue.
         init_log: What was logged while the script loaded.
         error: Why the script cannot be served, on FAILED.
+        reload_error: Why the script as it was saved last is not the one that serves.
     """
 
     state: ServerState
@@ -34,6 +35,7 @@ class Health:
     waiting: int
     init_log: tuple[str, ...]
     error: dict[str, object] | None = None
+    reload_error: dict[str, object] | None = None
 
     def liveness(self) -> tuple[int, bytes]:
         """Status and body of `/livez`: is the process fine?"""
@@ -53,6 +55,8 @@ class Health:
         }
         if self.error is not None:
             body["error"] = self.error
+        if self.reload_error is not None:
+            body["reload_error"] = self.reload_error
         return (HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE), json.dumps(
             body
         ).encode()

@@ -70,11 +70,31 @@ def load(settings: Settings, note: Callable[[str], None]) -> LoadedScript:
         asyncio.set_event_loop(loop)
     note(f"init() at {place_of(script.init)}")
     run_init(script, loop)
+    loaded = _described(script, binding, settings, loop)
+    log.info("Scoring timeout is set to %s", settings.scoring_timeout_ms)
+    return loaded
+
+
+def load_again(loaded: LoadedScript, settings: Settings) -> LoadedScript:
+    """A loaded script described anew, after its functions changed in place.
+
+    Raises:
+        StartError: The script cannot be served as it is now.
+    """
+    script = loaded.scoring.script.described_again()
+    return _described(script, choose_binding(script), settings, loaded.loop)
+
+
+def _described(
+    script: ScoringScript,
+    binding: Binding,
+    settings: Settings,
+    loop: asyncio.AbstractEventLoop | None,
+) -> LoadedScript:
     service = ServiceDescription(
         settings.service_name, settings.service_version, settings.service_path_prefix
     )
     documents = build_openapi_documents(service, binding.schemas, Path(settings.app_root))
-    log.info("Scoring timeout is set to %s", settings.scoring_timeout_ms)
     return LoadedScript(_scoring(script, binding, settings), documents, loop)
 
 

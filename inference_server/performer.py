@@ -74,13 +74,12 @@ class Performer:
         on_stuck: Callable[[], None],
         hand_over: HandOver[ScoringCall] | None = None,
     ) -> None:
-        self._scoring = loaded.scoring
+        self.use(loaded)
         self._admission = admission
         self._app = app
         self._settings = settings
         self._row = row
         self._on_stuck = on_stuck
-        self._is_raw = loaded.scoring.script.is_raw
         self._hand_over = hand_over
         loop = loaded.loop if loaded.scoring.script.is_async else None
         self.threads = self._make_threads(loop, when_idle)
@@ -95,6 +94,11 @@ class Performer:
         if self._hand_over is not None and not self._settings.has_own_deadline:
             return EngineThreads(admission, self._perform, when_idle, self._hand_over)
         return SyncScoringThreads(admission, inbox_of(admission), self._perform, when_idle)
+
+    def use(self, loaded: LoadedScript) -> None:
+        """Score with this description of the script from now on; its threads stay."""
+        self._scoring = loaded.scoring
+        self._is_raw = loaded.scoring.script.is_raw
 
     def reply_at_once(self, transaction: Transaction) -> Reply | None:
         """The answer for methods that do not reach `run()`."""

@@ -9,7 +9,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -51,6 +51,15 @@ class ScoringScript:
     is_raw: bool
     batch: BatchLimits | None = None
 
+    def described_again(self) -> ScoringScript:
+        """The same script, after its functions got other parameters.
+
+        Raises:
+            ScriptError: `run` cannot be called as it is declared now.
+        """
+        parameters, takes_headers = _check_signature(self.run, self.path)
+        return replace(self, parameters=parameters, takes_headers=takes_headers)
+
     @property
     def is_async(self) -> bool:
         """`run` is a coroutine function or an asynchronous generator."""
@@ -80,22 +89,25 @@ def _code_of(run: Any) -> CodeType | None:
     return getattr(run, "__code__", None)
 
 
+def user_folders(settings: Settings) -> list[Path]:
+    """The folders that scripts import their own modules from: the script's own comes first."""
+    folders = [settings.script_path.resolve().parent] if settings.script_path else []
+    folders.append(Path(settings.app_root))
+    if settings.source_directory:
+        folders.append(Path(settings.app_root, settings.source_directory))
+    return folders
+
+
 def prepare_import_path(settings: Settings) -> None:
     """Make the script's folder, the app root and the source directory importable.
 
     The script's folder comes first, as for `python score.py`, so that a helper beside the script
     wins over an installed package of the same name.
     """
-    if settings.script_path:
-        _add_to_path(str(settings.script_path.resolve().parent), first=True)
-    _add_to_path(settings.app_root)
-    if settings.source_directory:
-        _add_to_path(str(Path(settings.app_root, settings.source_directory)))
-
-
-def _add_to_path(folder: str, *, first: bool = False) -> None:
-    if folder not in sys.path:
-        sys.path.insert(0 if first else len(sys.path), folder)
+    for folder in user_folders(settings):
+        if str(folder) not in sys.path:
+            first = settings.script_path is not None and folder == user_folders(settings)[0]
+            sys.path.insert(0 if first else len(sys.path), str(folder))
 
 
 def load_script(settings: Settings) -> ScoringScript:
@@ -156,7 +168,7 @@ def _import_file(path: Path) -> ModuleType:
         raise ScriptError(
             f"The scoring script must be a Python file, but its name does not end in .py: {path}"
         )
-    loader = _SourceLoader(MODULE_NAME, str(path))
+    loader = SourceLoader(MODULE_NAME, str(path))
     spec = importlib.util.spec_from_file_location(MODULE_NAME, path, loader=loader)
     if spec is None or spec.loader is None:
         raise ScriptError(f"Python cannot import the scoring script: {path}")
@@ -169,12 +181,20 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-class _SourceLoader(SourceFileLoader):
-    """Compiles the file as it is now: a cached .pyc is only as fresh as a whole second."""
+class SourceLoader(SourceFileLoader):
+    """Compiles the file as it is now: a cached .pyc is only as fresh as a whole second.
+
+    Attributes:
+        source: What was compiled; empty before.
+    """
+
+    source = b""
 
     def get_code(self, fullname: str) -> CodeType:
+        """The code of the module."""
         path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
+        self.source = self.get_data(path)
+        return self.source_to_code(self.source, path)
 
 
 def _import_main(settings: Settings) -> ModuleType:

@@ -414,3 +414,76 @@ def test_a_short_queue_is_not_made_shorter():
     assert len(fill(admission)) == 2
     admission.abandon_all()
     assert len(fill(admission)) == 2
+
+
+def delivered(admission: Admission[Call]) -> list[Call | None]:
+    inbox: list[Call | None] = []
+    admission.deliver_to(inbox.append)
+    return inbox
+
+
+def test_held_calls_wait_and_start_in_their_order_after_release():
+    admission = admission_of(places=2, max_queue=5)
+    inbox = delivered(admission)
+    calls = [Call() for _ in range(3)]
+    for call in calls[:2]:
+        admission.submit(call)
+
+    assert admission.hold(0)
+    admission.submit(calls[2])
+    started = [admission.begin(call) for call in calls[:2]]
+    admission.release()
+
+    assert started == [False, False]
+    assert inbox == [*calls[:2], *calls]
+    assert all(admission.begin(call) for call in calls)
+
+
+def test_hold_waits_for_the_calls_that_run():
+    admission = admission_of()
+    call = running(admission)
+    held: list[bool] = []
+
+    thread = threading.Thread(target=lambda: held.append(admission.hold(None)))
+    thread.start()
+    assert not held
+    admission.end(call)
+    thread.join(10)
+
+    assert held == [True]
+
+
+def test_a_call_that_goes_on_makes_hold_give_up():
+    admission = admission_of()
+    running(admission)
+
+    assert not admission.hold(0)
+    admission.release()
+
+
+def test_a_held_call_can_be_abandoned():
+    admission, call = admission_of(), Call()
+    inbox = delivered(admission)
+    admission.hold(0)
+    admission.submit(call)
+
+    assert admission.abandon(call)
+    admission.release()
+
+    assert inbox == [call]
+    assert not admission.begin(call)
+
+
+def test_a_held_batch_gives_its_calls_back():
+    admission = admission_of(max_queue=5)
+    inbox = delivered(admission)
+    calls = [Call(), Call()]
+    for call in calls:
+        admission.submit(call)
+    admission.hold(0)
+
+    assert not admission.begin_batch(Batch(list(calls)))
+    admission.release()
+
+    assert inbox == [*calls, *calls]
+    assert admission.begin_batch(Batch(list(calls)))

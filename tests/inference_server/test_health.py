@@ -38,3 +38,11 @@ def test_a_failed_start_says_why():
     health = Health(ServerState.FAILED, 0, 0, (), {"type": "ValueError"})
 
     assert json.loads(health.readiness()[1])["error"] == {"type": "ValueError"}
+
+
+def test_a_save_that_does_not_load_shows_beside_the_state_it_left():
+    health = Health(ServerState.READY, 0, 0, (), reload_error={"type": "SyntaxError"})
+
+    status, body = health.readiness()
+
+    assert (status, json.loads(body)["reload_error"]) == (200, {"type": "SyntaxError"})
