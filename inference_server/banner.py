@@ -60,7 +60,7 @@ def render_banner(environ: Mapping[str, str], settings: Settings) -> str:
 
 
 def _listening(settings: Settings) -> str:
-    if settings.host.strip("[]") in ("127.0.0.1", "localhost", "::1"):
+    if settings.is_local:
         return (
             f"Listening on {settings.host} only: clients on this machine. "
             "Open up with --host 0.0.0.0; there is no authentication."

@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _choose_app_root()
         settings = load_settings(os.environ)
         _check_engine(settings)
+        _choose_reload(settings)
     except SettingsError as error:
         configure_logging(Settings())
         for record in describe_settings_error(error):
@@ -152,6 +153,13 @@ def _add_option(parser: argparse.ArgumentParser, row: Setting) -> None:
     name = f"--{row.name}"
     if not row.help:
         parser.add_argument(name, action="store_true", default=None, help=argparse.SUPPRESS)
+    elif row.negatable:
+        choice = parser.add_mutually_exclusive_group()
+        choice.add_argument(name, action="store_true", default=None, help=_escaped(row))
+        choice.add_argument(
+            f"--no_{row.name}", action="store_false", default=None, dest=row.name,
+            help=argparse.SUPPRESS,
+        )  # fmt: skip
     elif row.flag:
         parser.add_argument(name, action="store_true", default=None, help=_escaped(row))
     else:
@@ -179,7 +187,7 @@ def _write_environment(options: argparse.Namespace) -> None:
     for row in option_rows():
         value = getattr(options, row.name)
         if value is not None:
-            environ[row.variable] = "true" if row.flag else str(value)
+            environ[row.variable] = str(value).lower() if row.flag else str(value)
         elif not row.reads_environment:
             environ[row.variable] = str(row.default)
     for name in ("entry_script", "config_file"):
@@ -212,6 +220,14 @@ def _choose_app_root() -> None:
     if found.values.get("AML_APP_ROOT") is not None:
         environ["AML_APP_ROOT"] = read_settings({}, found.values, found.name).app_root
         environ["AZUREML_CONFIG_FILE"] = str(found.path)
+
+
+def _choose_reload(settings: Settings) -> None:
+    """Write whether to reload on save into the environment, where worker processes read it."""
+    from inference_server.reload.choosing import choose_reload
+
+    in_terminal = sys.stdin is not None and sys.stdin.isatty()
+    os.environ["AZML_RELOAD"] = str(choose_reload(settings, in_terminal=in_terminal)).lower()
 
 
 def _complete_environment(settings: Settings, options: argparse.Namespace) -> None:

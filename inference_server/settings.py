@@ -52,6 +52,7 @@ class Setting:
         parse: Turns a string (or a JSON value of the file) into the field's value; raises
             `ValueError` with the expected type and range.
         flag: The option takes no value.
+        negatable: There is a `--no_…` option too, and leaving both away means something else.
         reads_environment: False for variables that the launcher only writes.
     """
 
@@ -63,6 +64,7 @@ class Setting:
     default: Any
     on_command_line: bool
     flag: bool
+    negatable: bool
     reads_environment: bool
 
 
@@ -75,6 +77,7 @@ def _setting(  # noqa: PLR0913 - the columns of the table
     metavar: str = "",
     option: bool = True,
     flag: bool = False,
+    negatable: bool = False,
     reads_environment: bool = True,
     secret: bool = False,
 ) -> T:
@@ -85,6 +88,7 @@ def _setting(  # noqa: PLR0913 - the columns of the table
         "metavar": metavar,
         "on_command_line": option,
         "flag": flag,
+        "negatable": negatable,
         "reads_environment": reads_environment,
     }
     return field(default=default, metadata=row, repr=not secret)
@@ -256,6 +260,15 @@ class Settings:
         "Lowest level that is logged.",
         metavar="LEVEL",
     )
+    reload: bool | None = _setting(
+        None,
+        "AZML_RELOAD",
+        boolean,
+        "Load the script again when it or a module beside it is saved; --no_reload not to. "
+        "On by default in a terminal, on a loopback address.",
+        flag=True,
+        negatable=True,
+    )
     compat: bool = _setting(
         False,
         "AZML_COMPAT",
@@ -266,6 +279,14 @@ class Settings:
     )
     rest: bool = _setting(False, "TRANSPORT_PROTOCOL", boolean, "", flag=True)
 
+    reload_polling: bool | None = _setting(
+        None,
+        "AZML_RELOAD_POLLING",
+        boolean,
+        "Look for saves five times a second, instead of waiting for the system's events. "
+        "Chosen by the file system when unset.",
+        option=False,
+    )
     app_root: str = _setting(
         DEFAULT_APP_ROOT,
         "AML_APP_ROOT",
@@ -350,6 +371,11 @@ class Settings:
     def has_own_deadline(self) -> bool:
         """Whether the user wants answers at a deadline, and so a thread that can give them."""
         return self.deadline_s is not None and self.deadline_s < Settings.scoring_timeout_ms / 1000
+
+    @property
+    def is_local(self) -> bool:
+        """Only clients on this machine can connect."""
+        return self.host.strip("[]") in ("127.0.0.1", "localhost", "::1")
 
     @property
     def script_path(self) -> Path | None:

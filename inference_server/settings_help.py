@@ -18,7 +18,7 @@ def options_table() -> str:
     """The options as a Markdown table."""
     rows = (
         (
-            f"`--{row.name}{f' {row.metavar}' if row.metavar else ''}`".replace("|", r"\|"),
+            _option(row).replace("|", r"\|"),
             f"`{row.variable}`" if row.reads_environment else "",
             f"{row.default}" if _has_default(row) else "",
             row.help,
@@ -26,6 +26,11 @@ def options_table() -> str:
         for row in option_rows()
     )
     return _table(("Option", "Variable", "Default", "Meaning"), rows)
+
+
+def _option(row: Setting) -> str:
+    negation = f", `--no_{row.name}`" if row.negatable else ""
+    return f"`--{row.name}{f' {row.metavar}' if row.metavar else ''}`{negation}"
 
 
 def variables_table() -> str:

@@ -14,9 +14,13 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from inference_server.errors import START_FAILED, StartError
 from inference_server.scoreboard import Row, Scoreboard, WorkerState
+
+if TYPE_CHECKING:
+    from inference_server.reload.reloads import Reloads
 
 log = logging.getLogger("gunicorn.error")
 
@@ -120,6 +124,7 @@ class WorkerPool:
         scoreboard: Where workers say how they are.
         spawn: Starts a worker process with a row of the scoreboard; returns its process id.
         kill: Sends a worker a signal.
+        reloads: What workers report about saves; None where saves are not followed.
     """
 
     def __init__(
@@ -127,12 +132,14 @@ class WorkerPool:
         scoreboard: Scoreboard,
         spawn: Callable[[Row], int],
         kill: Callable[[int, int], object],
+        reloads: Reloads | None = None,
     ) -> None:
         self.scoreboard = scoreboard
         self.charges = Charges()
         self.restarts = Restarts()
         self._spawn = spawn
         self._kill = kill
+        self._reloads = reloads
 
     @property
     def pause_s(self) -> float:
@@ -143,6 +150,10 @@ class WorkerPool:
         """Bring the number of serving workers to what is wanted."""
         self._note_ready_workers()
         self._finish_reload()
+        if self._reloads is not None:
+            if self._reloads.forks_must_wait():
+                return
+            self._follow_saves(self._reloads, size)
         serving = self.charges.in_role(Role.SERVING)
         if self.pause_s <= 0:
             for _ in range(size - len(serving)):
@@ -152,6 +163,8 @@ class WorkerPool:
 
     def start_worker(self, role: Role = Role.SERVING) -> Charge:
         """Start a worker."""
+        if self._reloads is not None:
+            self._reloads.wait_for_imports()
         row = self.scoreboard.take_row()
         charge = Charge(self._spawn(row), row, role)
         self.charges.by_pid[charge.pid] = charge
@@ -185,7 +198,7 @@ class WorkerPool:
         charge = self.charges.by_pid.pop(fate.pid, None)
         if charge is None:
             return
-        state, ready_at = charge.row.state, charge.row.ready_at
+        state, ready_at, pids = charge.row.state, charge.row.ready_at, {fate.pid, charge.row.pid}
         running, _ = charge.row.load
         inside = state is WorkerState.STARTING or running > 0
         where = f" It was in {charge.row.note}." if inside and charge.row.note else ""
@@ -195,7 +208,7 @@ class WorkerPool:
         if charge.role is Role.RETIRING:
             return
         if charge.role is Role.STANDBY:
-            self._cancel_reload()
+            self._cancel_reload(pids, f"the new worker {fate}{where}")
             return
         was_ready = charge.was_ready or state in (WorkerState.READY, WorkerState.STOPPING)
         if was_ready:
@@ -230,10 +243,21 @@ class WorkerPool:
 
     def reload(self, size: int) -> None:
         """Start new workers; the old ones serve until all of the new ones are ready."""
-        self._drop_standby()
         log.info("Reloading: the running workers keep serving until the new ones are ready")
+        self._start_standby(size)
+
+    def _start_standby(self, size: int) -> None:
+        self._drop_standby()
         for _ in range(size):
             self.start_worker(Role.STANDBY)
+
+    def _follow_saves(self, reloads: Reloads, size: int) -> None:
+        """Do what workers that saw a save ask for."""
+        request = reloads.next_request()
+        if request is not None and request.reason is not None:
+            self._start_standby(size)
+        elif request is not None:
+            self._drop_standby()
 
     def _finish_reload(self) -> None:
         standby = self.charges.in_role(Role.STANDBY)
@@ -243,10 +267,15 @@ class WorkerPool:
             self.retire(charge)
         for charge in standby:
             charge.role = Role.SERVING
+        if self._reloads is not None:
+            self._reloads.note_success()
         log.info("Reloaded: the new workers have taken over")
 
-    def _cancel_reload(self) -> None:
-        log.error("Reload failed: the workers that were running keep serving the old script")
+    def _cancel_reload(self, pids: set[int], why: str) -> None:
+        if self._reloads is None:
+            log.error("Reload failed: the workers that were running keep serving the old script")
+        else:
+            self._reloads.note_failure(pids, why)
         self._drop_standby()
 
     def _drop_standby(self) -> None:

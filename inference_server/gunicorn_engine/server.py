@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from inference_server.ports import addresses
 from inference_server.scoreboard import Scoreboard
 from inference_server.settings import Settings
 from inference_server.wsgi import leave
+
+log = logging.getLogger("azmlinfsrv")
 
 
 class QuietLogger(Logger):
@@ -98,6 +101,8 @@ class Server(GunicornApplication):
     def run(self) -> None:
         """Serve until a signal ends the master; exits the process."""
         if self.cfg.worker_class is not ScoringWorker:
+            if self.settings.reload:
+                log.warning("Reload on save is off: gunicorn's own workers cannot do it")
             super().run()
         Supervisor(self).run()
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+import signal
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
@@ -19,6 +20,9 @@ from inference_server.gunicorn_engine.worker import ScoringWorker
 from inference_server.scoreboard import Row, Scoreboard
 from inference_server.worker_pool import Fate, WorkerPool
 
+if TYPE_CHECKING:
+    from inference_server.reload.reloads import Reloads
+
 log = logging.getLogger("gunicorn.error")
 
 
@@ -27,9 +31,15 @@ class Supervisor(Arbiter):
 
     def __init__(self, app: Any) -> None:
         self.scoreboard = Scoreboard(rows=2 * app.cfg.workers + 32)
-        self.pool = WorkerPool(self.scoreboard, self._spawn_with, self.kill_worker)
+        self.reloads = self._make_reloads() if app.settings.reload else None
+        self.pool = WorkerPool(self.scoreboard, self._spawn_with, self.kill_worker, self.reloads)
         self.preloaded: Application | None = app.preload(self.scoreboard)
         super().__init__(app)
+
+    def _make_reloads(self) -> Reloads:
+        from inference_server.reload.reloads import Reloads
+
+        return Reloads(wake=lambda: os.kill(os.getpid(), signal.SIGCHLD))
 
     # --- starting ----------------------------------------------------------------------------
 
@@ -37,6 +47,7 @@ class Supervisor(Arbiter):
         ScoringWorker.scoreboard = self.scoreboard
         ScoringWorker.row = row
         ScoringWorker.preloaded = self.preloaded
+        ScoringWorker.board = self.reloads.board if self.reloads else None
         pid: int = self.spawn_worker()
         return pid
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers.base import Worker
 
@@ -22,6 +22,10 @@ from inference_server.gunicorn_engine.http_loop import HttpLoop, LoopHooks
 from inference_server.scoreboard import Row, Scoreboard, WorkerState
 from inference_server.settings import Settings
 
+if TYPE_CHECKING:
+    from inference_server.reload.noticeboard import Noticeboard
+    from inference_server.reload.reloader import Reloader
+
 log = logging.getLogger("gunicorn.error")
 
 QUICK_EXIT_S = 0.5
@@ -30,12 +34,14 @@ QUICK_EXIT_S = 0.5
 class ScoringWorker(Worker):
     """One process with one copy of the model.
 
-    The master sets `row`, `scoreboard` and `preloaded` before it forks.
+    The master sets `row`, `scoreboard`, `preloaded` and `board` (to reload on save) before it
+    forks.
     """
 
     scoreboard: Scoreboard
     row: Row
     preloaded: Application | None = None
+    board: Noticeboard | None = None
     loop: HttpLoop | None = None
     _quitting = False
 
@@ -70,17 +76,31 @@ class ScoringWorker(Worker):
         )
         thread = threading.Thread(target=self._run_loop, args=(loop,), name="http", daemon=True)
         thread.start()
+        reloader = self._reloader()
         try:
             if self.preloaded is None:
                 connect_to_debugger(self.settings)
                 self.application.load()
         except Exception as error:
             self._leave_if_told_to()
+            if reloader is not None:
+                reloader.note_failed_start()
             log.debug("The scoring script cannot be served", exc_info=error)
             sys.exit(START_FAILED)
         self._leave_if_told_to()
-        self.application.serve(on_ready=self._tell_ready)
+        self.application.serve(on_ready=lambda: self._tell_ready(reloader))
         thread.join(timeout=5)
+
+    def _reloader(self) -> Reloader | None:
+        if self.board is None:
+            return None
+        from inference_server.reload.reloader import Reloader
+
+        reloader = Reloader(
+            self.application, self.board, self._wake_master, is_leaving=lambda: not self.alive
+        )
+        reloader.prepare()
+        return reloader
 
     @staticmethod
     def _run_loop(loop: HttpLoop) -> None:
@@ -126,11 +146,18 @@ class ScoringWorker(Worker):
                 self.loop.look_after()
         return bool(self.alive)
 
-    def _tell_ready(self) -> None:
+    def _tell_ready(self, reloader: Reloader | None) -> None:
         """Let in clients at once, and wake the master, which then reads the scoreboard."""
         if self.loop is not None:
             self.loop.soon(self.loop.look_after)
-        os.kill(self.ppid, signal.SIGCHLD)
+        self._wake_master()
+        if reloader is not None:
+            reloader.start()
+
+    def _wake_master(self) -> None:
+        # Gone, its number may be somebody else's.
+        if self.ppid == os.getppid():
+            os.kill(self.ppid, signal.SIGCHLD)
 
     # --- ends --------------------------------------------------------------------------------
 

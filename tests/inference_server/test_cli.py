@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -81,6 +82,9 @@ def write(path: Path, values: object) -> Path:
         pytest.param(["--max_b", "1MiB"], {"max_body_size": "1MiB"}, id="size with a unit"),
         pytest.param(["--compat"], {"compat": True}, id="flag"),
         pytest.param(["--rest"], {"rest": True}, id="hidden flag"),
+        pytest.param(["--reload"], {"reload": True}, id="flag that can be negated"),
+        pytest.param(["--no-reload"], {"reload": False}, id="negated flag"),
+        pytest.param(["--re"], {"rest": True}, id="short for the reference's flag"),
         pytest.param(["--host", "::1"], {"host": "::1"}, id="host is no prefix"),
         pytest.param([], {}, id="nothing"),
     ],
@@ -532,3 +536,40 @@ def test_on_windows_gunicorn_is_refused(
     assert run("--entry_script", "score.py", "--engine", "gunicorn") == 3
 
     assert "AZML_ENGINE: gunicorn does not run on Windows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "in_force"),
+    [
+        pytest.param([], None, False, id="not in a terminal"),
+        pytest.param(["--reload"], None, True, id="option"),
+        pytest.param([], "true", True, id="variable"),
+        pytest.param(["--no-reload"], "true", False, id="option over variable"),
+    ],
+)
+def test_workers_read_from_the_environment_whether_to_reload(
+    served: list[Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    variable: str | None,
+    in_force: bool,
+):
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    if variable is not None:
+        os.environ["AZML_RELOAD"] = variable
+
+    assert run("--entry_script", "s.py", *arguments) == 0
+
+    assert served[0].reload is in_force
+    assert os.environ["AZML_RELOAD"] == str(in_force).lower()
+
+
+def test_reload_of_a_preloaded_script_is_a_setting_that_cannot_be(
+    served: list[Settings], capsys: pytest.CaptureFixture[str]
+):
+    os.environ["WORKER_PRELOAD"] = "true"
+
+    assert run("--entry_script", "s.py", "--reload") == 3
+
+    assert "AZML_RELOAD: Reloading on save needs workers" in capsys.readouterr().out
+    assert served == []
