@@ -11,7 +11,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from inference_server.application import Application
 from inference_server.errors import START_FAILED, StartError
@@ -20,6 +20,9 @@ from inference_server.scoreboard import Row, Scoreboard, WorkerState
 from inference_server.settings import Settings
 from inference_server.worker_pool import Fate, Role, WorkerPool
 from inference_server.wsgi import leave
+
+if TYPE_CHECKING:
+    from inference_server.reload.reloads import Reloads
 
 log = logging.getLogger("gunicorn.error")
 
@@ -38,7 +41,8 @@ class Master:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._scoreboard = Scoreboard(rows=2 * settings.worker_count + 32)
-        self._pool = WorkerPool(self._scoreboard, self._spawn, self._kill)
+        self._reloads = _make_reloads() if settings.reload else None
+        self._pool = WorkerPool(self._scoreboard, self._spawn, self._kill, self._reloads)
         self._preloaded: Application | None = None
         self._signals: deque[int] = deque()
         self._kill_at: float | None = None
@@ -97,6 +101,7 @@ class Master:
                     master=master,
                     lifeline=self._lifeline,
                     preloaded=self._preloaded,
+                    board=self._reloads.board if self._reloads else None,
                 )
             )
         except BaseException:
@@ -190,6 +195,12 @@ class Master:
         for pid in list(self._pool.charges.by_pid):
             self._kill(pid, signal.SIGKILL)
         self._kill_at = time.monotonic() + TICK_S
+
+
+def _make_reloads() -> Reloads:
+    from inference_server.reload.reloads import Reloads
+
+    return Reloads(wake=lambda: os.kill(os.getpid(), signal.SIGCHLD))
 
 
 def _send(sig: int, pid: int) -> None:

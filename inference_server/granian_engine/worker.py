@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from inference_server.application import SHUTTING_DOWN, Application
 from inference_server.debugger import connect_to_debugger
@@ -27,6 +27,10 @@ from inference_server.scoreboard import Row, Scoreboard, WorkerState
 from inference_server.script_thread import ScriptThread
 from inference_server.settings import Settings
 from inference_server.wsgi import WsgiServer, hand_over
+
+if TYPE_CHECKING:
+    from inference_server.reload.noticeboard import Noticeboard
+    from inference_server.reload.reloader import Reloader
 
 log = logging.getLogger("gunicorn.error")
 
@@ -88,6 +92,7 @@ class ScoringProcess:
         master: Process id of the master.
         lifeline: The reading end of a pipe that closes when the master ends.
         preloaded: The script, when the master has loaded it already.
+        board: Shared with the master and the other workers, to reload on save.
     """
 
     def __init__(
@@ -99,6 +104,7 @@ class ScoringProcess:
         master: int,
         lifeline: int,
         preloaded: Application | None = None,
+        board: Noticeboard | None = None,
     ) -> None:
         self.settings = settings
         self._scoreboard = scoreboard
@@ -106,6 +112,8 @@ class ScoringProcess:
         self._master = master
         self._lifeline = lifeline
         self._preloaded = preloaded
+        self._board = board
+        self._reloader: Reloader | None = None
 
     def load(self) -> WsgiServer:
         """The WSGI application of this process; Granian listens once this returns.
@@ -120,6 +128,7 @@ class ScoringProcess:
             signal.signal(number, self._quit)
         faulthandler.enable()
         self.application = self._application()
+        self._prepare_reloads()
         threading.Thread(target=self._follow_master, name="lifeline", daemon=True).start()
         others_score = self._scoreboard.any_ready
         script = ScriptThread(
@@ -141,14 +150,34 @@ class ScoringProcess:
             return self._preloaded
         return Application(self.settings, self._scoreboard, self._row, self._give_up, hand_over)
 
+    def _prepare_reloads(self) -> None:
+        if self._board is None:
+            return
+        from inference_server.reload.reloader import Reloader
+
+        self._reloader = Reloader(
+            self.application,
+            self._board,
+            self._wake_master,
+            is_leaving=lambda: self._row.state is WorkerState.STOPPING,
+        )
+        self._reloader.prepare()
+
     # --- what happens to it ------------------------------------------------------------------
 
     def _tell_ready(self) -> None:
         # The master may be about to hand over from an older worker.
+        self._wake_master()
+        if self._reloader is not None:
+            self._reloader.start()
+
+    def _wake_master(self) -> None:
         os.kill(self._master, signal.SIGCHLD)
 
     def _fail(self, error: BaseException) -> None:
         log.debug("The scoring script cannot be served", exc_info=error)
+        if self._reloader is not None:
+            self._reloader.note_failed_start()
         _leave(START_FAILED)
 
     def _give_up(self) -> None:
