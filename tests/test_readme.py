@@ -96,16 +96,16 @@ def test_the_error_shown_has_the_fields_of_a_real_one(
 
 
 @pytest.mark.parametrize(
-    ("page", "table"),
+    ("name", "table"),
     [
-        pytest.param("README.md", options_table(), id="options"),
-        pytest.param("docs/settings.md", variables_table(), id="variables"),
+        pytest.param("options", options_table(), id="options"),
+        pytest.param("settings", variables_table(), id="variables"),
     ],
 )
-def test_the_tables_of_settings_are_those_of_the_program(page: str, table: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
+def test_the_tables_of_settings_are_those_of_the_program(name: str, table: str) -> None:
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 
-    assert f"scripts/settings-table -->\n\n{table}\n\n<!-- end" in text, (
+    assert f"<!-- {name}: written by scripts/settings-table -->\n\n{table}\n\n<!-- end" in text, (
         "run scripts/settings-table"
     )
 
