@@ -173,7 +173,7 @@ class Application:
             app=self.flask,
             settings=self.settings,
             row=self._row,
-            when_idle=self.request_log.flush,
+            when_idle=self.request_log.flush_soon,
             on_stuck=self._replace_stuck_worker,
             hand_over=self._hand_over,
         )

@@ -62,6 +62,9 @@ PAUSE_S = 0.0003
 Reading each request as it comes would have the two threads take it from each other twice for each,
 which costs a third of the throughput."""
 
+PAUSE_WITH = 4
+"""Waiting requests that make the loop pause: so many that none of them is late for it."""
+
 GATHER_S = 0.005
 """While most requests are refused, the loop lets so many seconds' worth gather: going through them
 together takes less time away from `run()` than being woken by each."""
@@ -177,12 +180,13 @@ class HttpLoop:
                 use_short_switch_interval(rush=self._is_rushed)
             if self._is_rushed:
                 time.sleep(GATHER_S)
-            elif self._application.load_now()[1]:
+            elif self._application.load_now()[1] >= PAUSE_WITH:
                 time.sleep(PAUSE_S)
             for key, events in self._selector.select(max(0.0, pause)):
                 self._handle(key, events)
             self._act()
-            self._request_log.flush()
+            self._request_log.flush_soon()
+        self._request_log.flush()
         self._application.stop()
 
     def _act(self) -> None:

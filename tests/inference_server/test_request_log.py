@@ -13,6 +13,7 @@ from werkzeug.test import create_environ
 from inference_server.log_config import FastLineFormatter, JsonLogFormatter, LineHandler
 from inference_server.request_context import RequestLabels
 from inference_server.request_log import RequestLog, access_log, log
+from tests.servers import poll
 
 TIME = r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},\d{3}"
 DATE = r"\[\d{2}/\w{3}/\d{4}:\d{2}:\d{2}:\d{2} \+0000\]"
@@ -130,3 +131,30 @@ def test_any_other_configuration_gets_ordinary_records(
     request_log.flush()
 
     assert stream.getvalue().count("\n") == {"level": 1, "no handler": 0}.get(change, 2)
+
+
+def test_lines_of_a_lone_request_are_written_at_once(monkeypatch: pytest.MonkeyPatch):
+    stream = packaged_logging(monkeypatch)
+    request_log = RequestLog()
+    request_log.look_up_handlers()
+
+    add(request_log)
+    request_log.flush_soon()
+
+    assert re.fullmatch(OURS + ACCESS, stream.getvalue())
+
+
+def test_lines_of_requests_that_follow_closely_are_written_a_moment_later(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    stream = packaged_logging(monkeypatch)
+    request_log = RequestLog()
+    request_log.look_up_handlers()
+    request_log.flush_soon()
+
+    add(request_log)
+    request_log.flush_soon()
+    add(request_log)
+    request_log.flush_soon()
+
+    poll(lambda: re.fullmatch(2 * (OURS + ACCESS), stream.getvalue()), timeout=5)
