@@ -316,7 +316,7 @@ def test_a_deadline_ends_the_attempts_one_by_one(start_server: StartServer) -> N
     assert poll(lambda: server.score("{}").status == 200, timeout=10)
 
 
-def test_the_queue_is_bounded_and_fills_batches_of_idle_runs(start_server: StartServer) -> None:
+def test_the_queue_is_bounded_while_a_batch_runs(start_server: StartServer) -> None:
     server = start_server("batches.py", "--max_queue", "2")
 
     with ThreadPoolExecutor(4) as pool, held_back(server):
@@ -325,9 +325,6 @@ def test_the_queue_is_bounded_and_fills_batches_of_idle_runs(start_server: Start
         assert server.score("{}").status == 429
         (server.cwd / "release").touch()
         assert [answer.result(20).status for answer in waiting] == [200, 200]
-
-    with ThreadPoolExecutor(8) as pool:
-        assert {answer.status for answer in pool.map(server.score, ["{}"] * 8)} == {200}
 
 
 def test_a_client_that_leaves_is_left_out_of_its_batch(start_server: StartServer) -> None:
