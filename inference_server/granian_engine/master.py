@@ -62,7 +62,7 @@ class Master:
             self._preload()
         log.info("Starting the Granian engine (pid %d)", os.getpid())
         log.info("Listening at: http://%s:%d", f"[{host}]" if ":" in host else host, port)
-        while self._kill_at is None or self._pool.charges.by_pid:
+        while not self._is_finished():
             self._reap()
             self._handle_signals()
             if self._kill_at is None:
@@ -70,9 +70,13 @@ class Master:
                 self._replace_silent_workers()
             elif time.monotonic() >= self._kill_at:
                 self._kill_all()
-            self._wait()
+            if not self._is_finished():
+                self._wait()
         log.info("Shut down")
         sys.exit(self._exit_code)
+
+    def _is_finished(self) -> bool:
+        return self._kill_at is not None and not self._pool.charges.by_pid
 
     def _preload(self) -> None:
         row = Scoreboard().take_row()
