@@ -139,6 +139,16 @@ def test_streams_arrive(start: Start, name: str) -> None:
     assert response.body.splitlines()[0] == b'{"n": 1}'
 
 
+def test_requests_share_calls_of_a_batched_run(start: Start) -> None:
+    server = start("batches.py")
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [call.json() for call in pool.map(server.score, ['{"n": 1}', '{"n": 2}'] * 8)]
+
+    assert answers == [10, 20] * 8
+    assert metric(server, "azml_batch_size_sum") == 16
+
+
 def test_metrics_count_all_workers(start: Start) -> None:
     server = start("reports_process.py", "--worker_count", "2")
     poll(lambda: metric(server, "azml_workers", state="ready") == 2, timeout=10)
