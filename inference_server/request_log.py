@@ -107,12 +107,10 @@ class RequestLog:
 
         Between two requests of a busy client, writing two lines costs as much as half a request.
         """
-        if self._handler is None:
-            return
         now = time.monotonic()
-        if now - self._flushed_at >= CLOSE_S:
+        if self._handler is None or now - self._flushed_at >= CLOSE_S:
             self._flushed_at = now
-            self._handler.flush()
+            self.flush()
         elif not self._unwritten.is_set():
             self._unwritten.set()
             if self._writer is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -86,16 +87,17 @@ def test_thousands_of_refusals_are_counted_not_listed(start_server: StartServer)
 def test_idle_connections_give_way_when_files_run_out(start_server: StartServer) -> None:
     limited = ["bash", "-c", 'ulimit -n 60; exec "$0" "$@"', str(server_command())]
     server = start_server("returns_input.py", command=limited)
-    connections = [server.connect() for _ in range(40)]
-    for connection in connections:
-        connection.sendall(get_request("/", close=False))
-        read_responses(connection, 1)
+    with contextlib.ExitStack() as stack:
+        for _ in range(40):
+            idle = stack.enter_context(server.connect())
+            idle.sendall(get_request("/", close=False))
+            read_responses(idle, 1)
 
-    late = [server.connect() for _ in range(40)]
-    for connection in late:
-        connection.sendall(scoring_request("late"))
-    answers = [read_responses(connection, 1)[0] for connection in late]
+        late = []
+        for _ in range(40):
+            # With its request at once: a connection that has sent none is idle as well.
+            late.append(stack.enter_context(server.connect()))
+            late[-1].sendall(scoring_request("late"))
+        answers = [read_responses(connection, 1)[0] for connection in late]
 
-    for connection in (*connections, *late):
-        connection.close()
     assert {answer.status for answer in answers} == {200}
